@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: MIT
+# Functions for the guest's scripts; sourced.
+
+note() {
+	echo "dmabroker-vm: $*" >/dev/console
+}
+
+# The machine is not what COMMAND was promised: tell the host, which ends the run.
+fail() {
+	note "FAILED: $*"
+	/harness/relay --fail "$*"
+	sleep 60
+	exit 1
+}
+
+mount_outs() {
+	while read -r tag path; do
+		mkdir -p "$path"
+		mount -t 9p -o trans=virtio,version=9p2000.L,msize=262144,access=any "$tag" "$path" ||
+			fail "cannot mount the --out folder at $path"
+	done </harness/outs
+}
+
+load_module() {
+	if [ ! -e "/lib/modules/$(uname -r)/updates/dmabroker.ko" ]; then
+		note "dmabroker.ko is not part of this guest"
+		return 1
+	fi
+	modprobe dmabroker || fail "modprobe dmabroker failed; the console says why"
+	[ -c /dev/dmabroker ] || fail "dmabroker.ko is loaded but there is no /dev/dmabroker"
+}
+
+# Give the listed devices to the helper's stub driver, with the masks that their hardware has.
+bind_devices() {
+	[ -x /usr/bin/dmabrokerctl ] || {
+		note "dmabrokerctl is not part of this guest, no device is bound"
+		return 0
+	}
+	while read -r device bits; do
+		dmabrokerctl device bind "$device" --mask "$bits" >/dev/console 2>&1 ||
+			fail "dmabrokerctl device bind $device --mask $bits failed"
+	done </harness/devices
+}
