@@ -14,6 +14,8 @@ fail() {
 }
 
 mount_outs() {
+	[ -s /harness/outs ] || return 0
+	modprobe -a 9p 9pnet_virtio
 	while read -r tag path; do
 		mkdir -p "$path"
 		mount -t 9p -o trans=virtio,version=9p2000.L,msize=262144,access=any "$tag" "$path" ||

@@ -9,11 +9,19 @@ import stat
 from pathlib import Path
 
 
-class Archive:
-	"""One archive, written to a binary file object; parents of every entry are made."""
+MERGED = {"bin", "sbin", "lib", "lib64"}
 
-	def __init__(self, handle):
+
+class Archive:
+	"""One archive, written to a binary file object; parents of every entry are made.
+
+	Everything is placed below prefix. /bin, /lib and /sbin are links into /usr in every guest, so
+	what is meant for them goes there: a folder entry would replace the link.
+	"""
+
+	def __init__(self, handle, prefix=""):
 		self.handle = handle
+		self.prefix = prefix
 		self.inode = 0
 		self.folders = set()
 
@@ -26,33 +34,39 @@ class Archive:
 		self.handle.write(data)
 		self.handle.write(b"\0" * (-len(data) % 4))
 
-	def folder(self, name, mode=0o755, uid=0, gid=0):
-		name = name.strip("/")
+	def _place(self, name, is_folder=False):
+		"""The full name of an entry, whose parents exist from here on."""
+		name = os.path.normpath("/" + name).strip("/")
+		first, slash, _ = name.partition("/")
+		if first in MERGED and (slash or is_folder):
+			name = f"usr/{name}"
+		if self.prefix:
+			name = f"{self.prefix}/{name}".rstrip("/")
+		self._folders(name.rpartition("/")[0])
+		return name
+
+	def _folders(self, name, mode=0o755, uid=0, gid=0):
 		if not name or name in self.folders:
 			return
-		self._parents(name)
+		self._folders(name.rpartition("/")[0])
 		self.folders.add(name)
 		self._entry(name, stat.S_IFDIR | mode, uid=uid, gid=gid)
 
-	def _parents(self, name):
-		if "/" in name:
-			self.folder(name.rsplit("/", 1)[0])
+	def folder(self, name, mode=0o755, uid=0, gid=0):
+		self._folders(self._place(name, is_folder=True), mode, uid, gid)
 
 	def file(self, name, data, mode=0o644):
-		name = name.strip("/")
-		self._parents(name)
+		name = self._place(name)
 		if isinstance(data, str):
 			data = data.encode()
 		self._entry(name, stat.S_IFREG | mode, data)
 
 	def link(self, name, target):
-		name = name.strip("/")
-		self._parents(name)
+		name = self._place(name)
 		self._entry(name, stat.S_IFLNK | 0o777, os.fspath(target).encode())
 
 	def node(self, name, mode, major, minor):
-		name = name.strip("/")
-		self._parents(name)
+		name = self._place(name)
 		self._entry(name, mode, device=(major, minor))
 
 	def tree(self, source, name):
@@ -62,7 +76,7 @@ class Archive:
 		if stat.S_ISLNK(info.st_mode):
 			self.link(name, os.readlink(source))
 		elif stat.S_ISDIR(info.st_mode):
-			self.folder(name, stat.S_IMODE(info.st_mode))
+			self.folder(name, stat.S_IMODE(info.st_mode) | 0o700)
 			for child in sorted(source.iterdir()):
 				self.tree(child, f"{name}/{child.name}")
 		elif stat.S_ISREG(info.st_mode):

@@ -88,6 +88,8 @@ def _base_entries(archive, arch, root):
 	loader = root.find_library(name) or root.folder / "usr" / folder / name
 	archive.file(f"usr/lib/{debian.MULTIARCH[arch]}/{name}", loader.resolve().read_bytes(), 0o755)
 	archive.link(f"usr/{folder}/{name}", f"/usr/lib/{debian.MULTIARCH[arch]}/{name}")
+	# The kernel calls this one when it wants a module.
+	archive.link("usr/sbin/modprobe", "../bin/busybox")
 	archive.file("etc/passwd", PASSWD)
 	archive.file("etc/group", GROUP)
 	archive.file("etc/shells", "/bin/sh\n")
@@ -98,21 +100,30 @@ def _base_entries(archive, arch, root):
 def run_layer(handle, options, relay_path, bind, outs):
 	"""What belongs to this run alone. In a systemd guest it all lies below /overlay at first."""
 	archive = cpio.Archive(handle)
-	top = "overlay/" if options.init == "systemd" else ""
 	archive.file("init", (GUEST / "init").read_bytes(), 0o755)
-	for name in ("setup", "lib.sh"):
-		archive.file(f"{top}harness/{name}", (GUEST / name).read_bytes(), 0o755)
-	archive.file(f"{top}harness/relay", relay_path.read_bytes(), 0o755)
-	archive.file(f"{top}usr/libexec/dmabroker/tests/restart-broker",
-		     (GUEST / "restart-broker").read_bytes(), 0o755)
-	if options.init == "minimal":
-		archive.file("usr/bin/runuser", (GUEST / "runuser").read_bytes(), 0o755)
-	archive.file(f"{top}etc/dmabroker/dmabroker.conf", CONFIG.read_bytes())
-	archive.file(f"{top}harness/init", options.init + "\n")
-	archive.file(f"{top}harness/command",
-		     b"".join(os.fsencode(word) + b"\0" for word in options.command))
-	archive.file(f"{top}harness/devices", "".join(f"{name} {bits}\n" for name, bits in bind))
-	archive.file(f"{top}harness/outs", "".join(f"{tag} {path}\n" for tag, path in outs))
-	for source, path in options.add:
-		archive.tree(source.resolve() if source.is_symlink() else source, top + path.strip("/"))
 	archive.close()
+	archive = cpio.Archive(handle, prefix_of(options.init))
+	for name in ("setup", "lib.sh"):
+		archive.file(f"harness/{name}", (GUEST / name).read_bytes(), 0o755)
+	archive.file("harness/relay", relay_path.read_bytes(), 0o755)
+	archive.file("usr/libexec/dmabroker/tests/restart-broker",
+		     (GUEST / "restart-broker").read_bytes(), 0o755)
+	if options.init == "systemd":
+		archive.file("etc/systemd/system/dmabroker-vm.service",
+			     (GUEST / "dmabroker-vm.service").read_bytes())
+	else:
+		archive.file("usr/bin/runuser", (GUEST / "runuser").read_bytes(), 0o755)
+	archive.file("etc/dmabroker/dmabroker.conf", CONFIG.read_bytes())
+	archive.file("harness/init", options.init + "\n")
+	archive.file("harness/command",
+		     b"".join(os.fsencode(word) + b"\0" for word in options.command))
+	archive.file("harness/devices", "".join(f"{name} {bits}\n" for name, bits in bind))
+	archive.file("harness/outs", "".join(f"{tag} {path}\n" for tag, path in outs))
+	for source, path in options.add:
+		archive.tree(source.resolve(), path)
+	archive.close()
+
+
+def prefix_of(init):
+	"""Where files for the final root go in the initramfs."""
+	return "overlay" if init == "systemd" else ""

@@ -7,7 +7,8 @@ import sys
 import tempfile
 import traceback
 
-from . import cache, kernel, layers, machine, options as command_line, project, splat, sysroot
+from . import cache, kernel, layers, machine, options as command_line, project, rootfs, splat, \
+	sysroot
 from .cache import HarnessError
 
 FAILURE = 125
@@ -40,13 +41,15 @@ def _run(options):
 	base, libraries = layers.base(options.arch, root)
 	relay = layers.relay(options.arch, root)
 	build = project.Build(options.arch, root, libraries)
-	parts = [base, image.modules, build.userland(), build.module(image)]
+	parts = [base, image.modules, build.userland(layers.prefix_of(options.init)),
+		 build.module(image)]
+	disk = rootfs.get(options.arch) if options.init == "systemd" else None
 	runs = cache.root() / "runs"
 	runs.mkdir(parents=True, exist_ok=True)
 	folder = runs.__class__(tempfile.mkdtemp(prefix="run-", dir=runs))
 	keep = os.environ.get("DMABROKER_VM_KEEP") == "1"
 	try:
-		status = _boot(options, folder, image, relay, parts)
+		status = _boot(options, folder, image, relay, parts, disk)
 	except HarnessError:
 		_keep_evidence(folder)
 		raise
@@ -68,7 +71,7 @@ def _keep_evidence(folder):
 			path.unlink()
 
 
-def _boot(options, folder, image, relay, parts):
+def _boot(options, folder, image, relay, parts, disk):
 	devices, bind = machine.place_devices(options, folder)
 	outs = [(f"out{number}", path) for number, (path, _) in enumerate(options.out)]
 	mounts = [(f"out{number}", path) for number, (_, path) in enumerate(options.out)]
@@ -82,7 +85,7 @@ def _boot(options, folder, image, relay, parts):
 		layers.run_layer(handle, options, relay, bind, mounts)
 	dtb = machine.noncoherent_dtb(options, devices, folder) if options.noncoherent else None
 	with machine.Machine(options, folder) as guest:
-		words = guest.command_line(image.image, initrd, devices, outs, None, dtb)
+		words = guest.command_line(image.image, initrd, devices, outs, disk, dtb)
 		(folder / "qemu.command").write_text("\n".join(words) + "\n")
 		guest.start(words)
 		kind, text = guest.pump(options.timeout)

@@ -54,8 +54,11 @@ class Build:
 		return (all(path.exists() for path in outputs) and stamp.exists()
 			and stamp.read_text() == fingerprint)
 
-	def userland(self):
-		"""The archive with everything that `meson install` installs, or None without sources."""
+	def userland(self, prefix):
+		"""The archive with everything that `meson install` installs, or None without sources.
+
+		There are two: for the initramfs itself, and below prefix for a root that is mounted later.
+		"""
 		if not (SOURCE / "meson.build").exists():
 			cache.say("there is no meson.build: the guest runs without the project's programs")
 			return None
@@ -65,17 +68,18 @@ class Build:
 		if (SOURCE / "tests").is_dir():
 			tops += [path for path in (SOURCE / "tests").iterdir() if path.name != "vm"]
 		tops += [path for path in [SOURCE / "tests/vm/meson.build"] if path.exists()]
-		output, stamp = self.folder / "userland.cpio", self.folder / "userland.stamp"
+		outputs = {name: self.folder / f"userland{name}.cpio" for name in ("", "overlay")}
+		stamp = self.folder / "userland.stamp"
 		fingerprint = cache.hash_of(_fingerprint(tops), str(self.root.folder), *SCRIPTS)
-		if self._up_to_date(stamp, fingerprint, [output]):
-			return output
+		if self._up_to_date(stamp, fingerprint, outputs.values()):
+			return outputs[prefix]
 		with cache.locked(f"build-{self.name}"):
-			if not self._up_to_date(stamp, fingerprint, [output]):
-				self._meson(output)
+			if not self._up_to_date(stamp, fingerprint, outputs.values()):
+				self._meson(outputs)
 				cache.write_whole(stamp, fingerprint)
-		return output
+		return outputs[prefix]
 
-	def _meson(self, output):
+	def _meson(self, outputs):
 		build = self.folder / "meson"
 		setup = cache.hash_of(str(self.root.folder), str(SOURCE), *SCRIPTS)
 		mark = self.folder / "meson.setup"
@@ -94,7 +98,7 @@ class Build:
 		dest.mkdir()
 		cache.command(["meson", "install", "--no-rebuild", "--strip", "-C", build,
 			       "--destdir", dest], f"installing the project for {self.arch}")
-		self._pack(dest, output)
+		self._pack(dest, outputs)
 
 	def _options(self):
 		"""The tests' helper programs are wanted in the guest."""
@@ -125,22 +129,23 @@ class Build:
 		cache.write_whole(path, "\n".join(lines) + "\n")
 		return path
 
-	def _pack(self, dest, output):
+	def _pack(self, dest, outputs):
+		for name in ("usr/include", "usr/share/man"):
+			shutil.rmtree(dest / name, ignore_errors=True)
 		files = [path for path in dest.rglob("*") if path.is_file()]
 		own = {path.name for path in dest.rglob("*.so*")}
 		libraries = sysroot.closure(self.root, files, have=self.base_libraries, provided=own)
-		work = output.with_suffix(".new")
-		with open(work, "wb") as handle:
-			archive = cpio.Archive(handle)
-			for name in ("usr/include", "usr/share/man"):
-				shutil.rmtree(dest / name, ignore_errors=True)
-			for path in sorted(dest.iterdir()):
-				archive.tree(path, path.name)
-			for name, path in sorted(libraries.items()):
-				archive.file(f"usr/lib/{debian.MULTIARCH[self.arch]}/{name}",
-					     path.read_bytes(), 0o755)
-			archive.close()
-		work.rename(output)
+		for prefix, output in outputs.items():
+			work = output.with_suffix(".new")
+			with open(work, "wb") as handle:
+				archive = cpio.Archive(handle, prefix)
+				for path in sorted(dest.iterdir()):
+					archive.tree(path, path.name)
+				for name, path in sorted(libraries.items()):
+					archive.file(f"usr/lib/{debian.MULTIARCH[self.arch]}/{name}",
+						     path.read_bytes(), 0o755)
+				archive.close()
+			work.rename(output)
 
 	def module(self, kernel):
 		"""The archive with dmabroker.ko and new modules.* indexes, or None without sources."""
