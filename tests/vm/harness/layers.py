@@ -97,7 +97,7 @@ def _base_entries(archive, arch, root):
 	archive.file("etc/nsswitch.conf", "passwd: files\ngroup: files\n")
 
 
-def run_layer(handle, options, relay_path, bind, outs):
+def run_layer(handle, options, relay_path, bind, outs, modules, lenient):
 	"""What belongs to this run alone. In a systemd guest it all lies below /overlay at first."""
 	archive = cpio.Archive(handle)
 	archive.file("init", (GUEST / "init").read_bytes(), 0o755)
@@ -115,8 +115,11 @@ def run_layer(handle, options, relay_path, bind, outs):
 		archive.file("usr/bin/runuser", (GUEST / "runuser").read_bytes(), 0o755)
 	archive.file("etc/dmabroker/dmabroker.conf", CONFIG.read_bytes())
 	archive.file("harness/init", options.init + "\n")
+	if lenient:
+		archive.file("harness/lenient", "")
 	archive.file("harness/command",
 		     b"".join(os.fsencode(word) + b"\0" for word in options.command))
+	archive.file("harness/modules", "".join(f"{name}\n" for name in modules))
 	archive.file("harness/devices", "".join(f"{name} {bits}\n" for name, bits in bind))
 	archive.file("harness/outs", "".join(f"{tag} {path}\n" for tag, path in outs))
 	for source, path in options.add:

@@ -25,6 +25,9 @@ OWN_SLOT = 0x10		# the harness's own virtio devices start here
 BINARY = {"amd64": "qemu-system-x86_64", "arm64": "qemu-system-aarch64"}
 CONSOLE = {"amd64": "ttyS0", "arm64": "ttyAMA0"}
 
+# QEMU's device and its driver. A cirrus without a PC's firmware stays dark.
+DISPLAY = {"amd64": ("cirrus-vga", "cirrus"), "arm64": ("bochs-display", "bochs")}
+
 FINISHED = b"dmabroker-vm: command finished"
 
 
@@ -129,7 +132,7 @@ class Machine:
 				  "-device", f"virtio-blk-pci,drive=root,addr=0x{slot:x}"]
 		if self.options.screenshot:
 			slot += 1
-			words += ["-device", f"cirrus-vga,addr=0x{slot:x}"]
+			words += ["-device", f"{DISPLAY[self.options.arch][0]},id=display,addr=0x{slot:x}"]
 		return words + devices
 
 	def start(self, words):
@@ -230,6 +233,14 @@ class Machine:
 				raise HarnessError(f"QEMU refused {name}: {answer['error']['desc']}")
 			if "return" in answer:
 				return answer["return"]
+
+
+	def screenshot(self, target):
+		"""What the display shows now, as PNG."""
+		picture = self.folder / "screen.png"
+		self.execute("screendump", filename=str(picture), device="display", format="png")
+		target.parent.mkdir(parents=True, exist_ok=True)
+		shutil.copyfile(picture, target)
 
 
 def _write(stream, data):

@@ -41,8 +41,9 @@ def _run(options):
 	base, libraries = layers.base(options.arch, root)
 	relay = layers.relay(options.arch, root)
 	build = project.Build(options.arch, root, libraries)
-	parts = [base, image.modules, build.userland(layers.prefix_of(options.init)),
-		 build.module(image)]
+	parts = [base, image.modules,
+		 build.part(build.userland, layers.prefix_of(options.init)),
+		 build.part(build.module, image)]
 	disk = rootfs.get(options.arch) if options.init == "systemd" else None
 	runs = cache.root() / "runs"
 	runs.mkdir(parents=True, exist_ok=True)
@@ -75,6 +76,7 @@ def _boot(options, folder, image, relay, parts, disk):
 	devices, bind = machine.place_devices(options, folder)
 	outs = [(f"out{number}", path) for number, (path, _) in enumerate(options.out)]
 	mounts = [(f"out{number}", path) for number, (_, path) in enumerate(options.out)]
+	modules = [machine.DISPLAY[options.arch][1]] if options.screenshot else []
 	initrd = folder / "initrd"
 	with open(initrd, "wb") as handle:
 		for part in parts:
@@ -82,7 +84,8 @@ def _boot(options, folder, image, relay, parts, disk):
 				with open(part, "rb") as source:
 					shutil.copyfileobj(source, handle, 1 << 20)
 				handle.write(b"\0" * (-handle.tell() % 4))
-		layers.run_layer(handle, options, relay, bind, mounts)
+		layers.run_layer(handle, options, relay, bind, mounts, modules,
+				 project.LENIENT)
 	dtb = machine.noncoherent_dtb(options, devices, folder) if options.noncoherent else None
 	with machine.Machine(options, folder) as guest:
 		words = guest.command_line(image.image, initrd, devices, outs, disk, dtb)
@@ -92,7 +95,7 @@ def _boot(options, folder, image, relay, parts, disk):
 		if kind in ("exit", "signal"):
 			guest.wait_console()
 		if options.screenshot and kind in ("exit", "signal"):
-			pass
+			guest.screenshot(options.screenshot)
 	return _verdict(options, folder, kind, text)
 
 

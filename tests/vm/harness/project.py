@@ -11,10 +11,15 @@ import shutil
 from pathlib import Path
 
 from . import cache, cpio, debian, sysroot
+from .cache import HarnessError
 
 SOURCE = Path(__file__).resolve().parents[3]
 
 SCRIPTS = [Path(__file__), Path(cpio.__file__), Path(sysroot.__file__)]
+
+# While parts of the project do not exist yet: what cannot be built is said and left out. Set to
+# False, a part that is missing or broken fails the run, here and in the guest.
+LENIENT = True
 
 # Not part of the userland build, so changes there do not start it.
 NOT_USERLAND = {".git", "docs", "packaging", ".ci", "build"}
@@ -50,18 +55,27 @@ class Build:
 		self.name = f"{SOURCE.name}-{where}-{arch}"
 		self.folder = cache.root() / "build" / self.name
 
+	def part(self, function, *args):
+		"""One of the archives; see LENIENT."""
+		try:
+			return function(*args)
+		except HarnessError as error:
+			if not LENIENT:
+				raise
+			cache.say(f"{error}\nthe guest runs without that part")
+			return None
+
 	def _up_to_date(self, stamp, fingerprint, outputs):
 		return (all(path.exists() for path in outputs) and stamp.exists()
 			and stamp.read_text() == fingerprint)
 
 	def userland(self, prefix):
-		"""The archive with everything that `meson install` installs, or None without sources.
+		"""The archive with everything that `meson install` installs.
 
 		There are two: for the initramfs itself, and below prefix for a root that is mounted later.
 		"""
 		if not (SOURCE / "meson.build").exists():
-			cache.say("there is no meson.build: the guest runs without the project's programs")
-			return None
+			raise HarnessError("there is no meson.build")
 		tops = [path for path in SOURCE.iterdir()
 			if path.name not in NOT_USERLAND | {"kmod", "tests"}]
 		tops += [SOURCE / "kmod/include"]
@@ -148,10 +162,9 @@ class Build:
 			work.rename(output)
 
 	def module(self, kernel):
-		"""The archive with dmabroker.ko and new modules.* indexes, or None without sources."""
+		"""The archive with dmabroker.ko and new modules.* indexes."""
 		if not (SOURCE / "kmod/Makefile").exists():
-			cache.say("there is no kmod/Makefile: the guest runs without dmabroker.ko")
-			return None
+			raise HarnessError("there is no kmod/Makefile")
 		output = self.folder / f"module-{kernel.release}.cpio"
 		stamp = output.with_suffix(".stamp")
 		fingerprint = cache.hash_of(_fingerprint([SOURCE / "kmod"]), str(kernel.folder), *SCRIPTS)
