@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# shellcheck shell=dash
 # Functions for the guest's scripts; sourced.
 
 note() {
@@ -18,7 +19,7 @@ mount_outs() {
 	modprobe -a 9p 9pnet_virtio
 	while read -r tag path; do
 		mkdir -p "$path"
-		mount -t 9p -o trans=virtio,version=9p2000.L,msize=262144,access=any "$tag" "$path" ||
+		mount -t 9p -o trans=virtio,version=9p2000.L,msize=262144 "$tag" "$path" ||
 			fail "cannot mount the --out folder at $path"
 	done </harness/outs
 }

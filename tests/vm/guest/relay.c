@@ -10,7 +10,9 @@
  * is COMMAND's exit, not end-of-file: what is in the pipes at that moment is still delivered,
  * then the exit status is reported and nothing after it.
  *
- * Reports go to the port "ctl", one line each: "exit N", "signal N" or "failed TEXT".
+ * Reports go to the port "ctl", one line each: "exit N OUT ERR", "signal N OUT ERR" or
+ * "failed TEXT". OUT and ERR are the bytes sent on the other two ports: ports may overtake each
+ * other, so the host reads on until it has that many.
  * `relay --fail TEXT` only reports; the guest's scripts use it when they cannot go on.
  */
 #include <dirent.h>
@@ -18,6 +20,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,18 +33,28 @@
 
 static int ctl_fd = -1;
 
-static void write_all(int fd, const char *data, size_t size)
+/* One of COMMAND's outputs on its way: from a pipe (-1 after its end) to a port. */
+struct stream {
+	int pipe_fd;
+	int port_fd;
+	unsigned long long sent_bytes;
+};
+
+/* How much was written; less than size only if the reader is gone. */
+static size_t write_all(int fd, const char *data, size_t size)
 {
-	while (size > 0) {
-		ssize_t done = write(fd, data, size);
+	size_t total = 0;
+
+	while (total < size) {
+		ssize_t done = write(fd, data + total, size - total);
 
 		if (done < 0 && errno == EINTR)
 			continue;
 		if (done <= 0)
-			return;
-		data += done;
-		size -= (size_t)done;
+			break;
+		total += (size_t)done;
 	}
+	return total;
 }
 
 static void report(const char *kind, const char *text)
@@ -121,7 +134,7 @@ static char **command_read(const char *path)
 	return argv;
 }
 
-static pid_t command_start(char **argv, int out[2], int err[2])
+static pid_t command_start(char **argv, int out_fd, int err_fd)
 {
 	pid_t pid = fork();
 
@@ -132,77 +145,74 @@ static pid_t command_start(char **argv, int out[2], int err[2])
 
 		setsid();
 		dup2(null, 0);
-		dup2(out[1], 1);
-		dup2(err[1], 2);
-		signal(SIGPIPE, SIG_DFL);
+		dup2(out_fd, 1);
+		dup2(err_fd, 2);
 		execvp(argv[0], argv);
 		fprintf(stderr, "%s: %s\n", argv[0], strerror(errno));
 		_exit(errno == ENOENT ? 127 : 126);
 	}
-	close(out[1]);
-	close(err[1]);
+	close(out_fd);
+	close(err_fd);
 	return pid;
 }
 
-/* Moves what is readable now; false at end of file. */
-static int forward(int from, int to)
+/* Moves what is readable now, at most limit bytes. */
+static size_t stream_forward(struct stream *stream, size_t limit)
 {
 	char buf[65536];
-	ssize_t n = read(from, buf, sizeof(buf));
+	ssize_t n = read(stream->pipe_fd, buf, limit < sizeof(buf) ? limit : sizeof(buf));
 
-	if (n > 0)
-		write_all(to, buf, (size_t)n);
-	return n > 0 || (n < 0 && (errno == EINTR || errno == EAGAIN));
+	if (n > 0) {
+		stream->sent_bytes += write_all(stream->port_fd, buf, (size_t)n);
+		return (size_t)n;
+	}
+	if (n == 0 || errno != EINTR)
+		stream->pipe_fd = -1;
+	return 0;
 }
 
-static void drain(int from, int to)
+/* Exactly what is in the pipe now: a daemon left behind might write for ever. */
+static void stream_drain(struct stream *stream)
 {
 	int pending = 0;
 
-	/* Exactly what is there now: a daemon left behind might write for ever. */
-	if (from < 0 || ioctl(from, FIONREAD, &pending) < 0)
+	if (stream->pipe_fd < 0 || ioctl(stream->pipe_fd, FIONREAD, &pending) < 0)
 		return;
-	while (pending > 0) {
-		char buf[4096];
-		size_t want = (size_t)pending < sizeof(buf) ? (size_t)pending : sizeof(buf);
-		ssize_t n = read(from, buf, want);
-
-		if (n <= 0)
-			return;
-		write_all(to, buf, (size_t)n);
-		pending -= (int)n;
-	}
+	while (pending > 0 && stream->pipe_fd >= 0)
+		pending -= (int)stream_forward(stream, (size_t)pending);
 }
 
-static int pipe_make(int ret_pipe[2])
+/* Opens the port called name and a pipe towards it, whose writing end is returned. */
+static int stream_init(struct stream *stream, const char *name)
 {
-	if (pipe2(ret_pipe, O_CLOEXEC) < 0)
-		return -1;
-	return fchmod(ret_pipe[1], 0666);
+	int ends[2];
+
+	stream->port_fd = port_open(name);
+	if (stream->port_fd < 0 || pipe2(ends, O_CLOEXEC) < 0 || fchmod(ends[1], 0666) < 0)
+		die(name);
+	stream->pipe_fd = ends[0];
+	return ends[1];
 }
 
-/* Poll both pipes until COMMAND has exited; its status as waitpid() gives it. */
-static int pump(pid_t pid, int out, int out_port, int err, int err_port)
+/* Forwards until COMMAND has exited; its status as waitpid() gives it. */
+static int pump(pid_t pid, struct stream streams[2])
 {
-	struct pollfd polls[2] = { { .fd = out, .events = POLLIN }, { .fd = err, .events = POLLIN } };
-	int ports[2] = { out_port, err_port };
 	int status;
 
-	for (;;) {
-		pid_t gone = waitpid(pid, &status, WNOHANG);
+	while (waitpid(pid, &status, WNOHANG) != pid) {
+		struct pollfd polls[2] = { { .fd = streams[0].pipe_fd, .events = POLLIN },
+					   { .fd = streams[1].pipe_fd, .events = POLLIN } };
 
-		if (gone == pid)
-			break;
-		/* SIGCHLD ends the wait early; the limit is for the gap between the two calls. */
+		/* SIGCHLD ends the wait early; the limit is for one that came just before it. */
 		if (poll(polls, 2, 50) <= 0)
 			continue;
 		for (int i = 0; i < 2; i++) {
-			if (polls[i].revents && !forward(polls[i].fd, ports[i]))
-				polls[i].fd = -1;
+			if (polls[i].revents)
+				stream_forward(&streams[i], SIZE_MAX);
 		}
 	}
-	drain(polls[0].fd, out_port);
-	drain(polls[1].fd, err_port);
+	stream_drain(&streams[0]);
+	stream_drain(&streams[1]);
 	return status;
 }
 
@@ -213,9 +223,11 @@ static void on_child(int signo)
 
 int main(int argc, char **argv)
 {
+	static const char mark[] = "<6>dmabroker-vm: command finished\n";
 	struct sigaction action = { .sa_handler = on_child };
-	int out[2], err[2], out_port, err_port, status, kmsg;
-	char text[32];
+	struct stream streams[2] = { 0 };
+	int out_fd, err_fd, status, kmsg;
+	char text[128];
 
 	ctl_fd = port_open("ctl");
 	if (ctl_fd < 0)
@@ -224,21 +236,17 @@ int main(int argc, char **argv)
 		report("failed", argv[2]);
 		return 0;
 	}
-	out_port = port_open("stdout");
-	err_port = port_open("stderr");
-	if (out_port < 0 || err_port < 0)
-		die("the virtio ports stdout and stderr");
-	if (pipe_make(out) < 0 || pipe_make(err) < 0)
-		die("pipe");
+	out_fd = stream_init(&streams[0], "stdout");
+	err_fd = stream_init(&streams[1], "stderr");
 	sigaction(SIGCHLD, &action, NULL);
-	status = pump(command_start(command_read("/harness/command"), out, err), out[0], out_port,
-		      err[0], err_port);
+	status = pump(command_start(command_read("/harness/command"), out_fd, err_fd), streams);
 	/* The host waits for this line, so that no kernel message before it is missed. */
 	kmsg = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
 	if (kmsg >= 0)
-		write_all(kmsg, "<6>dmabroker-vm: command finished\n", 34);
-	snprintf(text, sizeof(text), "%d",
-		 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+		write_all(kmsg, mark, sizeof(mark) - 1);
+	snprintf(text, sizeof(text), "%d %llu %llu",
+		 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
+		 streams[0].sent_bytes, streams[1].sent_bytes);
 	report(WIFSIGNALED(status) ? "signal" : "exit", text);
 	return 0;
 }

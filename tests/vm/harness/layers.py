@@ -13,7 +13,9 @@ from . import cache, cpio, debian, sysroot
 GUEST = Path(__file__).resolve().parent.parent / "guest"
 CONFIG = GUEST.parent / "dmabroker.conf"
 
-TOOLS = ["usr/bin/strace", "usr/bin/setpriv", "usr/bin/v4l2-ctl", "usr/bin/prlimit",
+# Where busybox has the same name, these win. The shell is dash because busybox's would not look
+# at them: it runs its own applets first.
+TOOLS = ["usr/bin/dash", "usr/bin/strace", "usr/bin/setpriv", "usr/bin/v4l2-ctl", "usr/bin/prlimit",
 	 "usr/bin/unshare", "usr/bin/nsenter", "usr/bin/taskset"]
 
 INTERPRETER = {"amd64": ("lib64", "ld-linux-x86-64.so.2"), "arm64": ("lib", "ld-linux-aarch64.so.1")}
@@ -83,7 +85,7 @@ def _base_entries(archive, arch, root):
 	# The kernel opens this before /init runs; without it /init has no standard error.
 	archive.node("dev/console", 0o020600, 5, 1)
 	archive.file("usr/bin/busybox", (root.folder / "usr/bin/busybox").read_bytes(), 0o755)
-	archive.link("usr/bin/sh", "busybox")
+	archive.link("usr/bin/sh", "dash")
 	folder, name = INTERPRETER[arch]
 	loader = root.find_library(name) or root.folder / "usr" / folder / name
 	archive.file(f"usr/lib/{debian.MULTIARCH[arch]}/{name}", loader.resolve().read_bytes(), 0o755)

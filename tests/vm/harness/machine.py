@@ -63,7 +63,7 @@ def place_devices(options, folder):
 
 def kernel_words(options):
 	words = [f"console={CONSOLE[options.arch]}", "panic=-1", "ignore_loglevel",
-		 "printk.time=1", "log_buf_len=1M"]
+		 "printk.time=1", "printk.devkmsg=on", "log_buf_len=1M"]
 	if options.arch == "amd64":
 		words.append("intel_iommu=on" if options.iommu == "on" else "intel_iommu=off")
 	else:
@@ -86,6 +86,20 @@ def machine_words(options, extra=""):
 	if accel == "kvm":
 		words += ["-cpu", "host"]
 	return words
+
+
+class _Report:
+	"""A line of guest/relay.c: `exit N OUT ERR`, `signal N OUT ERR` or `failed TEXT`."""
+
+	def __init__(self, line):
+		self.kind, _, self.text = line.partition(" ")
+		self.bytes = {"stdout": 0, "stderr": 0}
+		if self.kind in ("exit", "signal"):
+			self.text, out, err = self.text.split()
+			self.bytes = {"stdout": int(out), "stderr": int(err)}
+
+	def complete(self, count):
+		return all(count[name] >= size for name, size in self.bytes.items())
 
 
 class Machine:
@@ -124,7 +138,10 @@ class Machine:
 		for tag, path in outs:
 			slot += 1
 			text = str(path).replace(",", ",,")
-			words += ["-fsdev", f"local,id={tag},path={text},security_model=none,multidevs=remap",
+			# Files belong to whom the guest says; without root that can only be noted down.
+			model = "passthrough" if os.geteuid() == 0 else "mapped-file"
+			words += ["-fsdev", f"local,id={tag},path={text},security_model={model},"
+				  "multidevs=remap",
 				  "-device", f"virtio-9p-pci,fsdev={tag},mount_tag={tag},addr=0x{slot:x}"]
 		if disk:
 			slot += 1
@@ -160,34 +177,39 @@ class Machine:
 			self.process.wait()
 
 	def pump(self, timeout):
-		"""Carry output until the guest reports an end: ("exit"|"signal"|"failed"|"gone", text)"""
+		"""Carry output until the guest reports an end: ("exit"|"signal"|"failed"|"gone", text)
+
+		The report says how many bytes the two outputs have, because ports overtake each other.
+		"""
 		deadline = time.monotonic() + timeout
-		report = b""
 		streams = {"stdout": sys.stdout.fileno(), "stderr": sys.stderr.fileno()}
+		count = dict.fromkeys(streams, 0)
+		report, end = b"", None
 		with selectors.DefaultSelector() as selector:
-			for name in ("stdout", "stderr", "ctl"):
+			for name in (*streams, "ctl"):
 				selector.register(self.ports[name], selectors.EVENT_READ, name)
-			while True:
+			while end is None or not end.complete(count):
 				left = deadline - time.monotonic()
+				if left <= 0 and end:
+					return "failed", "COMMAND's output did not arrive whole"
 				if left <= 0:
 					return "failed", f"no end after {timeout} seconds (--timeout)"
-				events = selector.select(left)
-				# The end is looked at last: what was said before it comes first.
-				for key, _ in sorted(events, key=lambda event: event[0].data == "ctl"):
+				if not selector.get_map():
+					return "gone", ""
+				for key, _ in selector.select(left):
 					data = self._receive(key.fileobj)
 					if not data:
 						selector.unregister(key.fileobj)
 					elif key.data == "ctl":
 						report += data
 					else:
+						count[key.data] += len(data)
 						_write(streams[key.data], data)
-				if b"\n" in report:
-					self._rest(streams)
-					kind, _, text = report.partition(b"\n")[0].decode(
-						errors="replace").partition(" ")
-					return kind, text
-				if not selector.get_map():
-					return "gone", ""
+				if b"\n" in report and end is None:
+					end = _Report(report.partition(b"\n")[0].decode(errors="replace"))
+					# All was sent before the report was.
+					deadline = min(deadline, time.monotonic() + 30)
+		return end.kind, end.text
 
 	@staticmethod
 	def _receive(port):
@@ -195,19 +217,6 @@ class Machine:
 			return port.recv(65536)
 		except ConnectionError:
 			return b""
-
-	def _rest(self, streams):
-		"""The guest wrote all output before its report; it is in the sockets by now."""
-		for name, stream in streams.items():
-			self.ports[name].setblocking(False)
-			while True:
-				try:
-					data = self.ports[name].recv(65536)
-				except (BlockingIOError, ConnectionError):
-					break
-				if not data:
-					break
-				_write(stream, data)
 
 	def wait_console(self, seconds=5):
 		"""Give the kernel's log time to reach the file: the guest marked the end in it."""

@@ -10,8 +10,7 @@ import traceback
 from . import cache, kernel, layers, machine, options as command_line, project, rootfs, splat, \
 	sysroot
 from .cache import HarnessError
-
-FAILURE = 125
+from .options import FAILURE
 
 
 def main(argv):
@@ -26,6 +25,10 @@ def main(argv):
 	except KeyboardInterrupt:
 		cache.say("interrupted")
 		return 130
+	except BrokenPipeError:
+		# Whoever read our standard output went away; Python must not trip over it again.
+		os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+		return 141
 	except Exception:  # a fault of ours must not look like COMMAND's exit status 1
 		traceback.print_exc()
 		return FAILURE
@@ -68,14 +71,43 @@ def _run(options):
 def _keep_evidence(folder):
 	"""Of a run's folder only what a person reads stays."""
 	for path in folder.iterdir():
-		if path.name not in ("console", "qemu.log", "qemu.command"):
+		if path.is_dir():
+			shutil.rmtree(path)
+		elif path.name not in ("console", "qemu.log", "qemu.command"):
 			path.unlink()
+
+
+def _deliver(source, target):
+	"""Move what COMMAND wrote to where it is wanted, owned by whoever owns that place."""
+	target.mkdir(exist_ok=True)
+	owner = target.stat()
+	for path in source.iterdir():
+		there = target / path.name
+		if path.name.startswith(".virtfs_metadata"):
+			continue
+		if path.is_dir() and not path.is_symlink():
+			_deliver(path, there)
+		elif path.is_symlink() or path.is_file():
+			if there.is_dir() and not there.is_symlink():
+				raise HarnessError(f"--out: {there} is a folder, COMMAND made it a file")
+			shutil.move(path, there)
+			if not there.is_symlink():
+				there.chmod(there.stat().st_mode | 0o600)
+			if os.geteuid() == 0:
+				os.chown(there, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
 def _boot(options, folder, image, relay, parts, disk):
 	devices, bind = machine.place_devices(options, folder)
-	outs = [(f"out{number}", path) for number, (path, _) in enumerate(options.out)]
-	mounts = [(f"out{number}", path) for number, (_, path) in enumerate(options.out)]
+	outs, mounts = [], []
+	for number, (_, guest_path) in enumerate(options.out):
+		# Not HOSTDIR itself: every user of the guest must be able to write here, and a guest
+		# that goes wild must not touch what is already there.
+		stage = folder / f"out{number}"
+		stage.mkdir()
+		stage.chmod(0o1777)
+		outs.append((stage.name, stage))
+		mounts.append((stage.name, guest_path))
 	modules = [machine.DISPLAY[options.arch][1]] if options.screenshot else []
 	initrd = folder / "initrd"
 	with open(initrd, "wb") as handle:
@@ -96,20 +128,23 @@ def _boot(options, folder, image, relay, parts, disk):
 			guest.wait_console()
 		if options.screenshot and kind in ("exit", "signal"):
 			guest.screenshot(options.screenshot)
+	for (_, stage), (target, _) in zip(outs, options.out):
+		_deliver(stage, target)
 	return _verdict(options, folder, kind, text)
 
 
 def _verdict(options, folder, kind, text):
 	console = (folder / "console").read_text(errors="replace")
 	splats = splat.find(console)
+	log = (folder / "qemu.log").read_text(errors="replace").strip().splitlines()
+	last = [f"    | {line.rstrip()}" for line in console.splitlines()[-15:]]
 	where = f"the console is in {folder / 'console'}"
 	if kind == "gone":
-		log = (folder / "qemu.log").read_text(errors="replace").strip()
 		reason = "the kernel panicked" if "Kernel panic" in console else "QEMU ended by itself"
-		raise HarnessError("\n".join(filter(None, [
-			f"the guest ended before COMMAND did: {reason}", log, *splats[:20], where])))
+		raise HarnessError("\n".join([f"the guest ended before COMMAND did: {reason}", *log[:20],
+					      *(splats[:20] or last), where]))
 	if kind == "failed":
-		raise HarnessError("\n".join([f"the guest failed: {text}", *splats[:20], where]))
+		raise HarnessError("\n".join([f"the guest failed: {text}", *(splats[:20] or last), where]))
 	status = int(text) if kind == "exit" else 128 + int(text)
 	if splats and not options.allow_splat:
 		raise HarnessError("\n".join([

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
 """The command line of tests/vm/run."""
 import argparse
-import os
 from pathlib import Path
 
 EPILOG = """COMMAND runs as root in the guest; user1 (who may use the bound devices) and user2 (who
 has the defaults) are there for su, runuser and setpriv. Exit status: COMMAND's; 128+N if signal N
 killed it; 125 if the machine or the kernel log failed. tests/vm/README.md tells the rest."""
+
+FAILURE = 125
 
 DEFAULT_DEVICES = ["edu", "edu,dma_mask=0xffffffff"]
 
@@ -24,8 +25,14 @@ def _out(text):
 	return Path(source).absolute(), target or "/out"
 
 
+class _Parser(argparse.ArgumentParser):
+	def exit(self, status=0, message=None):
+		"""Wrong usage is the harness's failure, and must not look like COMMAND's status."""
+		super().exit(FAILURE if status else 0, message)
+
+
 def _parser():
-	parser = argparse.ArgumentParser(prog="tests/vm/run", epilog=EPILOG, allow_abbrev=False,
+	parser = _Parser(prog="tests/vm/run", epilog=EPILOG, allow_abbrev=False,
 		description="Run COMMAND in a virtual machine: a stock Debian kernel, an IOMMU, two "
 		"bus-mastering devices, this project built and installed, its module loaded and its "
 		"broker running.")
@@ -46,7 +53,8 @@ def _parser():
 	add("--add", action="append", default=[], type=_add, metavar="HOSTPATH[:GUESTPATH]",
 	    help="put a file or folder into the guest; default GUESTPATH /add/NAME")
 	add("--out", action="append", default=[], type=_out, metavar="HOSTDIR[:GUESTPATH]",
-	    help="a folder of this machine that COMMAND can write; default GUESTPATH /out")
+	    help="a folder in the guest whose content is moved to HOSTDIR at the end; default "
+	    "GUESTPATH /out")
 	add("--screenshot", type=Path, metavar="FILE",
 	    help="add a display and store its picture at COMMAND's end as PNG")
 	add("--allow-splat", action="store_true",
@@ -71,5 +79,5 @@ def parse(argv):
 	options.cmdline = [word for words in options.cmdline for word in words.split()]
 	options.device = options.device or list(DEFAULT_DEVICES)
 	for path, _ in options.out:
-		os.makedirs(path, exist_ok=True)
+		path.mkdir(parents=True, exist_ok=True)
 	return options

@@ -20,7 +20,7 @@ PATTERNS = [re.compile(text) for text in (
 	r"blocked for more than \d+ seconds",
 	r"^rcu: INFO: .*(stall|starved)",
 	r"^rcu: .*self-detected stall",
-	r"DMA-API: .*(error|leak|pending|not synced|overlap|mapped|debugging out|device driver)",
+	r"DMA-API: ",
 	r"^(Out of memory|Memory cgroup out of memory)\b",
 	r"invoked oom-killer",
 	r"^watchdog: BUG",

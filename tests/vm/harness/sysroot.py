@@ -12,7 +12,7 @@ from .cache import HarnessError
 PACKAGES = """
 libc6-dev libevent-dev libsystemd-dev libjson-c-dev libinih-dev libdrm-dev libseccomp-dev
 libncurses-dev uthash-dev linux-libc-dev check libsubunit-dev
-busybox-static strace util-linux v4l-utils libgcc-s1
+busybox-static dash strace util-linux v4l-utils libgcc-s1
 """.split()
 
 
