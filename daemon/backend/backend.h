@@ -111,6 +111,8 @@ struct backend_config {
 	/* sim: simulated devices, "N bits MASK segment BYTES iommu coherent"; see sim.c */
 	const char *const *sim_devices;
 	unsigned int nr_sim_devices;
+	/* 256 bytes for a sentence on why an op open() failed, or NULL; backend_open() sets it */
+	char *ret_error;
 };
 
 /**
