@@ -7,8 +7,8 @@
  * kernel refuses user mappings of regions that a driver has requested. Bus mastering is off but
  * while a mapping exists.
  *
- * Bound devices have the attributes dmabroker/streaming_mask_bits, dmabroker/coherent_mask_bits and
- * dmabroker/account.
+ * Bound devices have the attributes dmabroker/streaming_mask_bits, dmabroker/coherent_mask_bits,
+ * dmabroker/account and dmabroker/reason.
  */
 #include "pci.h"
 

@@ -92,10 +92,24 @@ static ssize_t account_store(struct device *dev, struct device_attribute *attr, 
 }
 static DEVICE_ATTR_RW(account);
 
+/* Empty if the device can be used. Whoever sets a mask learns here what came of it. */
+static ssize_t reason_show(struct device *dev, struct device_attribute *attr, char *text)
+{
+	struct dmab_device *device = dev_get_drvdata(dev);
+	ssize_t size;
+
+	mutex_lock(&device->lock);
+	size = sysfs_emit(text, "%s\n", device->reason);
+	mutex_unlock(&device->lock);
+	return size;
+}
+static DEVICE_ATTR_RO(reason);
+
 static struct attribute *device_attrs[] = {
 	&dev_attr_streaming_mask_bits.attr,
 	&dev_attr_coherent_mask_bits.attr,
 	&dev_attr_account.attr,
+	&dev_attr_reason.attr,
 	NULL,
 };
 
