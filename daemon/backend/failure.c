@@ -19,10 +19,11 @@
 #define ALLOC_MAX_BYTES (1ull << 40) /* as in the helper's ABI */
 #define MASK_MAX_BITS	64
 
-#define ATTRS_KNOWN                                                                           \
-	(WIRE_ATTR_FORCE_CONTIGUOUS | WIRE_ATTR_NO_KERNEL_MAPPING | WIRE_ATTR_WEAK_ORDERING | \
-	 WIRE_ATTR_ALLOC_SINGLE_PAGES | WIRE_ATTR_NO_WARN | WIRE_ATTR_SKIP_CPU_SYNC)
+#define ATTRS_OF_BUFFERS                                                                           \
+	(WIRE_ATTR_FORCE_CONTIGUOUS | WIRE_ATTR_NO_KERNEL_MAPPING | WIRE_ATTR_ALLOC_SINGLE_PAGES | \
+	 WIRE_ATTR_NO_WARN)
 #define ATTRS_OF_MAPPINGS (WIRE_ATTR_SKIP_CPU_SYNC | WIRE_ATTR_WEAK_ORDERING)
+#define ATTRS_KNOWN	  (ATTRS_OF_BUFFERS | ATTRS_OF_MAPPINGS)
 
 int backend_fail(struct backend_failure *failure, enum wire_reason reason, uint64_t limit,
 		 uint64_t value, bool retry, const char *format, ...)
@@ -118,7 +119,7 @@ int backend_check_alloc(const struct backend_alloc *alloc, uint64_t page_size,
 				    "a buffer can be allocated for %u devices at most, %u "
 				    "were named",
 				    WIRE_DEVICES_MAX, alloc->nr_devices);
-	r = check_attributes(alloc->attributes, ATTRS_KNOWN & ~WIRE_ATTR_SKIP_CPU_SYNC,
+	r = check_attributes(alloc->attributes, ATTRS_OF_BUFFERS,
 			     "it belongs to a mapping, not to an allocation", failure);
 	if (r < 0)
 		return r;

@@ -89,6 +89,8 @@ struct sim_buffer {
 	UT_hash_handle of_watches;
 	UT_hash_handle of_inodes;
 	uint32_t nr_mappings;
+	uint32_t syncs_done; /* CPU syncs at the start of mappings, ... */
+	uint32_t syncs_saved; /* ... and those that an earlier mapping had done */
 	int fd; /* a read-write file description of our own */
 	int watch;
 	uint16_t attributes; /* that took effect */
@@ -99,6 +101,7 @@ struct sim_buffer {
 	uint8_t phys_mask_bits; /* its pages lie below that */
 	uint8_t suspect_level; /* 1 to SIM_RECHECK_LEVELS: in that list; 0: in none */
 	bool coherent; /* made for devices that snoop the CPU's caches */
+	bool synced; /* by a mapping, for all later ones */
 	bool closed_once; /* a close event came */
 };
 

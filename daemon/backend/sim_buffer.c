@@ -151,21 +151,34 @@ static int cookie_replace(struct sim_buffer *buffer, const uint8_t *cookie)
 	return 0;
 }
 
-static struct sim_buffer *buffer_new(const struct backend_alloc *alloc, uint64_t size_bytes,
-				     const struct needs *needs)
+/* For nobody in particular: what all devices agree on, else what is cached. */
+static bool default_coherence(const struct sim *sim)
+{
+	unsigned int i, nr_noncoherent = 0;
+
+	for (i = 1; i < sim->nr_devices; i++)
+		if (!(sim->devices[i].info.flags & WIRE_DEVICE_COHERENT))
+			nr_noncoherent++;
+	return !nr_noncoherent || nr_noncoherent < sim->nr_devices - 1;
+}
+
+static struct sim_buffer *buffer_new(const struct sim *sim, const struct backend_alloc *alloc,
+				     uint64_t size_bytes, const struct needs *needs)
 {
 	struct sim_buffer *buffer = calloc(1, sizeof(*buffer));
-	bool coherent = !needs->any_noncoherent;
+	bool coherent;
 
 	if (!buffer)
 		return NULL;
+	if (needs->any_coherent || needs->any_noncoherent)
+		coherent = needs->any_coherent;
+	else
+		coherent = default_coherence(sim);
 	buffer->size_bytes = size_bytes;
 	buffer->fd = -1;
 	buffer->watch = -1;
 	LIST_INIT(&buffer->mappings);
-	buffer->attributes = alloc->attributes &
-			     (WIRE_ATTR_FORCE_CONTIGUOUS | WIRE_ATTR_NO_KERNEL_MAPPING |
-			      WIRE_ATTR_ALLOC_SINGLE_PAGES);
+	buffer->attributes = (uint16_t)alloc->attributes;
 	buffer->kind = (uint8_t)alloc->kind;
 	buffer->effective_kind = (uint8_t)(coherent ? WIRE_KIND_COHERENT : alloc->kind);
 	buffer->direction = (uint8_t)alloc->direction;
@@ -201,6 +214,8 @@ static void buffer_describe(const struct sim *sim, const struct sim_buffer *buff
 		.size_bytes = buffer->size_bytes,
 		.attributes = buffer->attributes,
 		.alignment_bytes = sim->page_bytes,
+		.syncs_done = buffer->syncs_done,
+		.syncs_saved = buffer->syncs_saved,
 		.nr_mappings = buffer->nr_mappings,
 		.kind = buffer->kind,
 		.effective_kind = buffer->effective_kind,
@@ -260,7 +275,7 @@ int sim_buffer_alloc(struct backend *backend, const struct backend_alloc *alloc,
 	r = needs_of(sim, alloc, &needs, failure);
 	if (r < 0)
 		return r;
-	buffer = buffer_new(alloc, size_bytes, &needs);
+	buffer = buffer_new(sim, alloc, size_bytes, &needs);
 	if (!buffer)
 		return backend_fail(failure, WIRE_REASON_NO_MEMORY, 0, 0, true,
 				    "the broker itself is out of memory");

@@ -215,10 +215,21 @@ static int map_check(struct sim *sim, const struct backend_map *map, struct sim_
 	mapping->account = map->account;
 	mapping->direction = map->direction;
 	mapping->attributes = map->attributes;
-	/* What the first mapping did to the caches holds for all others. */
-	if (buffer->nr_mappings)
-		mapping->attributes |= WIRE_ATTR_SKIP_CPU_SYNC;
 	return 0;
+}
+
+/* The first mapping does the CPU sync, which holds for all later ones: they skip it. */
+static void mapping_sync(struct sim_mapping *mapping)
+{
+	struct sim_buffer *buffer = mapping->buffer;
+
+	if (buffer->synced) {
+		mapping->attributes |= WIRE_ATTR_SKIP_CPU_SYNC;
+		buffer->syncs_saved++;
+	} else if (!(mapping->attributes & WIRE_ATTR_SKIP_CPU_SYNC)) {
+		buffer->synced = true;
+		buffer->syncs_done++;
+	}
 }
 
 int sim_map(struct backend *backend, const struct backend_map *map, struct backend_mapping *ret,
@@ -247,6 +258,7 @@ int sim_map(struct backend *backend, const struct backend_map *map, struct backe
 	if (r < 0)
 		goto fail;
 
+	mapping_sync(mapping);
 	mapping->id = ++sim->last_mapping_id;
 	sim_table_add(&sim->mappings, mapping->id, mapping);
 	LIST_INSERT_HEAD(&mapping->buffer->mappings, mapping, of_buffer);

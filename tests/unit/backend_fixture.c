@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * A backend for each test, and what its sink heard. Every test starts with a fresh one and ends
- * with nothing alive: a buffer or a mapping that is left over fails the test that left it.
+ * with nothing of its own alive: a buffer or a mapping left over fails the test that left it.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -15,11 +15,14 @@
 #include "tests/unit/backend_fixture.h"
 
 #define IDS_MAX	  65536
+#define OWN_MAX	  4096
 #define SETTLE_MS 50
 
 struct backend *backend;
 
 static uint8_t freed[IDS_MAX], unmapped[IDS_MAX];
+static uint64_t own[OWN_MAX]; /* buffers that this test allocated */
+static unsigned int nr_own;
 
 static void on_buffer_freed(void *userdata, uint64_t id)
 {
@@ -28,7 +31,8 @@ static void on_buffer_freed(void *userdata, uint64_t id)
 	ck_assert_ptr_eq(userdata, freed);
 	ck_assert_uint_lt(id, IDS_MAX);
 	ck_assert_int_eq(backend->ops->buffer_get(backend, id, &buffer), -ENOENT);
-	freed[id]++;
+	if (freed[id] < UINT8_MAX)
+		freed[id]++;
 }
 
 static void on_mapping_freed(void *userdata, uint64_t id)
@@ -38,7 +42,8 @@ static void on_mapping_freed(void *userdata, uint64_t id)
 	ck_assert_ptr_eq(userdata, freed);
 	ck_assert_uint_lt(id, IDS_MAX);
 	ck_assert_int_eq(backend->ops->mapping_get(backend, id, &mapping), -ENOENT);
-	unmapped[id]++;
+	if (unmapped[id] < UINT8_MAX)
+		unmapped[id]++;
 }
 
 static const struct backend_sink sink = {
@@ -63,6 +68,11 @@ void fixture_reopen(const char *const *sim_devices, unsigned int nr_sim_devices)
 		      "%s", why);
 }
 
+void fixture_forget(void)
+{
+	nr_own = 0;
+}
+
 void fixture_setup(void)
 {
 	fixture_reopen(NULL, 0);
@@ -72,10 +82,14 @@ void fixture_teardown(void)
 {
 	struct backend_mapping mapping;
 	struct backend_buffer buffer;
+	unsigned int i;
 
 	fixture_settle();
-	ck_assert_int_eq(backend->ops->buffer_next(backend, 0, &buffer), -ENOENT);
-	ck_assert_int_eq(backend->ops->mapping_next(backend, 0, 0, &mapping), -ENOENT);
+	for (i = 0; i < nr_own; i++) {
+		ck_assert_int_eq(backend->ops->buffer_get(backend, own[i], &buffer), -ENOENT);
+		ck_assert_int_eq(backend->ops->mapping_next(backend, own[i], 0, &mapping), -ENOENT);
+		ck_assert_uint_eq(freed[own[i]], 1);
+	}
 	backend->ops->close(backend);
 	backend = NULL;
 }
@@ -94,9 +108,43 @@ int fixture_do_alloc(const struct backend_alloc *alloc, struct backend_buffer *r
 	struct backend_failure failure = { 0 };
 	int r = backend->ops->buffer_alloc(backend, alloc, ret, ret_fd, &failure);
 
-	if (r < 0)
+	if (r < 0) {
 		fprintf(stderr, "alloc: %s\n", failure.text);
+	} else {
+		ck_assert_uint_lt(nr_own, OWN_MAX);
+		own[nr_own++] = ret->id;
+	}
 	return r;
+}
+
+void fixture_two_devices(struct backend_device ret[static 2])
+{
+	struct backend_device device = { 0 };
+	unsigned int count = 0;
+
+	while (count < 2) {
+		ck_assert_int_eq(backend->ops->device_next(backend, device.id, &device), 0);
+		if ((device.flags & WIRE_DEVICE_SYSTEM) || !(device.flags & WIRE_DEVICE_USABLE))
+			continue;
+		if (count && (device.flags ^ ret[0].flags) & WIRE_DEVICE_COHERENT)
+			continue;
+		ret[count++] = device;
+	}
+}
+
+bool fixture_noncoherent(void)
+{
+	struct backend_device device = { 0 };
+	bool any = false;
+
+	while (backend->ops->device_next(backend, device.id, &device) == 0) {
+		if (device.flags & WIRE_DEVICE_SYSTEM)
+			continue;
+		if (device.flags & WIRE_DEVICE_COHERENT)
+			return false;
+		any = true;
+	}
+	return any;
 }
 
 int fixture_dispatch(void)

@@ -16,6 +16,9 @@ extern struct backend *backend; /* of the running test */
 /* For a test that needs other devices: set before fixture_setup(), or use fixture_reopen(). */
 void fixture_reopen(const char *const *sim_devices, unsigned int nr_sim_devices);
 
+/* What this test allocated so far is not expected to end any more. */
+void fixture_forget(void);
+
 void fixture_setup(void);
 void fixture_teardown(void);
 
@@ -25,6 +28,11 @@ Suite *fixture_suite(void);
 /* An ordinary request: coherent, bidirectional, for no particular device. */
 struct backend_alloc fixture_alloc(uint64_t size_bytes);
 int fixture_do_alloc(const struct backend_alloc *alloc, struct backend_buffer *ret, int *ret_fd);
+
+/* Two usable devices of the same coherence; there must be such. */
+void fixture_two_devices(struct backend_device ret[static 2]);
+/* Do all devices here fail to snoop? */
+bool fixture_noncoherent(void);
 
 /* dispatch() once. */
 int fixture_dispatch(void);
