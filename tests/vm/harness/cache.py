@@ -53,7 +53,7 @@ def locked(name):
 		try:
 			fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 		except BlockingIOError:
-			say(f"waiting for another run that is building {name}")
+			say(f"waiting for another run ({name})")
 			fcntl.flock(handle, fcntl.LOCK_EX)
 		yield
 

@@ -15,8 +15,8 @@ MERGED = {"bin", "sbin", "lib", "lib64"}
 class Archive:
 	"""One archive, written to a binary file object; parents of every entry are made.
 
-	Everything is placed below prefix. /bin, /lib and /sbin are links into /usr in every guest, so
-	what is meant for them goes there: a folder entry would replace the link.
+	Everything is placed below prefix. /bin, /lib and /sbin are links into /usr in every guest,
+	so what is meant for them goes there: a folder entry would replace the link.
 	"""
 
 	def __init__(self, handle, prefix=""):

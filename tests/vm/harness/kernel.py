@@ -28,7 +28,7 @@ binfmt_misc cpuid msr rng-core e1000 virtio_net crc32c_generic zram
 
 
 class Kernel:
-	"""A kernel of one architecture: .image, .modules (cpio), .modules_dir, .headers, .release"""
+	"""One kernel: .image, .modules (a cpio), .modules_dir, .headers, .release"""
 
 	def __init__(self, folder):
 		self.folder = folder

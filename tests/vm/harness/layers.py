@@ -13,12 +13,14 @@ from . import cache, cpio, debian, sysroot
 GUEST = Path(__file__).resolve().parent.parent / "guest"
 CONFIG = GUEST.parent / "dmabroker.conf"
 
-# Where busybox has the same name, these win. The shell is dash because busybox's would not look
-# at them: it runs its own applets first.
-TOOLS = ["usr/bin/dash", "usr/bin/strace", "usr/bin/setpriv", "usr/bin/v4l2-ctl", "usr/bin/prlimit",
+# Where busybox has the same name, these win. Whatever starts other programs must not be busybox:
+# its shell and its `setsid`, `env` or `timeout` run its own applets first, whatever PATH says.
+TOOLS = ["usr/bin/dash", "usr/bin/env", "usr/bin/timeout", "usr/bin/nice", "usr/bin/nohup",
+	 "usr/bin/setsid", "usr/bin/xargs", "usr/bin/find", "usr/bin/flock", "usr/bin/strace", "usr/bin/setpriv", "usr/bin/v4l2-ctl", "usr/bin/prlimit",
 	 "usr/bin/unshare", "usr/bin/nsenter", "usr/bin/taskset"]
 
-INTERPRETER = {"amd64": ("lib64", "ld-linux-x86-64.so.2"), "arm64": ("lib", "ld-linux-aarch64.so.1")}
+INTERPRETER = {"amd64": ("lib64", "ld-linux-x86-64.so.2"),
+	       "arm64": ("lib", "ld-linux-aarch64.so.1")}
 
 PASSWD = """root:x:0:0:root:/root:/bin/sh
 nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin
@@ -39,12 +41,13 @@ nogroup:x:65534:
 
 
 def relay(arch, root):
-	"""The program that runs COMMAND in the guest, linked statically so that any root can run it."""
+	"""The program that runs COMMAND in the guest; static, so that any root can run it."""
 	key = cache.hash_of(arch, GUEST / "relay.c")
 
 	def build(folder):
-		cache.command([f"{debian.CROSS[arch]}gcc", f"--sysroot={root.folder}", "-static", "-O2",
-			       "-Wall", "-Wextra", "-s", "-o", folder / "relay", GUEST / "relay.c"],
+		cache.command([f"{debian.CROSS[arch]}gcc", f"--sysroot={root.folder}", "-static",
+			       "-O2", "-Wall", "-Wextra", "-s", "-o", folder / "relay",
+			       GUEST / "relay.c"],
 			      "compiling tests/vm/guest/relay.c")
 	return cache.build_once("relay", f"{arch}-{key}", f"the guest's relay for {arch}",
 				build) / "relay"
@@ -88,8 +91,9 @@ def _base_entries(archive, arch, root):
 	archive.link("usr/bin/sh", "dash")
 	folder, name = INTERPRETER[arch]
 	loader = root.find_library(name) or root.folder / "usr" / folder / name
-	archive.file(f"usr/lib/{debian.MULTIARCH[arch]}/{name}", loader.resolve().read_bytes(), 0o755)
-	archive.link(f"usr/{folder}/{name}", f"/usr/lib/{debian.MULTIARCH[arch]}/{name}")
+	real = f"usr/lib/{debian.MULTIARCH[arch]}/{name}"
+	archive.file(real, loader.resolve().read_bytes(), 0o755)
+	archive.link(f"usr/{folder}/{name}", f"/{real}")
 	# The kernel calls this one when it wants a module.
 	archive.link("usr/sbin/modprobe", "../bin/busybox")
 	archive.file("etc/passwd", PASSWD)
@@ -100,7 +104,7 @@ def _base_entries(archive, arch, root):
 
 
 def run_layer(handle, options, relay_path, bind, outs, modules, lenient):
-	"""What belongs to this run alone. In a systemd guest it all lies below /overlay at first."""
+	"""What belongs to this run alone; in a systemd guest it lies below /overlay at first."""
 	archive = cpio.Archive(handle)
 	archive.file("init", (GUEST / "init").read_bytes(), 0o755)
 	archive.close()

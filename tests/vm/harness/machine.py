@@ -126,6 +126,9 @@ class Machine:
 			words += ["-dtb", str(dtb)]
 		slot = OWN_SLOT
 		words += ["-device", f"virtio-serial-pci,addr=0x{slot:x}"]
+		# An emulated machine has no other source of random numbers worth the name.
+		slot += 1
+		words += ["-device", f"virtio-rng-pci,addr=0x{slot:x}"]
 		for name in ("stdout", "stderr", "ctl"):
 			ours, theirs = socket.socketpair()
 			self.ports[name] = (ours, theirs)
@@ -138,18 +141,20 @@ class Machine:
 		for tag, path in outs:
 			slot += 1
 			text = str(path).replace(",", ",,")
-			# Files belong to whom the guest says; without root that can only be noted down.
+			# Files belong to whom the guest says; without root that is only noted down.
 			model = "passthrough" if os.geteuid() == 0 else "mapped-file"
 			words += ["-fsdev", f"local,id={tag},path={text},security_model={model},"
 				  "multidevs=remap",
-				  "-device", f"virtio-9p-pci,fsdev={tag},mount_tag={tag},addr=0x{slot:x}"]
+				  "-device",
+				  f"virtio-9p-pci,fsdev={tag},mount_tag={tag},addr=0x{slot:x}"]
 		if disk:
 			slot += 1
 			words += ["-drive", f"if=none,id=root,format=raw,snapshot=on,file={disk}",
 				  "-device", f"virtio-blk-pci,drive=root,addr=0x{slot:x}"]
 		if self.options.screenshot:
 			slot += 1
-			words += ["-device", f"{DISPLAY[self.options.arch][0]},id=display,addr=0x{slot:x}"]
+			kind = DISPLAY[self.options.arch][0]
+			words += ["-device", f"{kind},id=display,addr=0x{slot:x}"]
 		return words + devices
 
 	def start(self, words):
@@ -160,9 +165,9 @@ class Machine:
 		log = open(self.folder / "qemu.log", "wb")
 		fds = [theirs.fileno() for _, theirs in self.ports.values()]
 		environ = dict(os.environ, TMPDIR=str(self.folder))
-		self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-						pass_fds=fds, preexec_fn=with_parent, env=environ,
-						start_new_session=True)
+		self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log,
+						stderr=log, pass_fds=fds, env=environ,
+						preexec_fn=with_parent, start_new_session=True)
 		log.close()
 		for _, theirs in self.ports.values():
 			theirs.close()
@@ -177,9 +182,10 @@ class Machine:
 			self.process.wait()
 
 	def pump(self, timeout):
-		"""Carry output until the guest reports an end: ("exit"|"signal"|"failed"|"gone", text)
+		"""Carry output until the end: ("exit"|"signal"|"failed"|"gone", text)
 
-		The report says how many bytes the two outputs have, because ports overtake each other.
+		The guest's report says how many bytes the two outputs have, because ports overtake
+		each other.
 		"""
 		deadline = time.monotonic() + timeout
 		streams = {"stdout": sys.stdout.fileno(), "stderr": sys.stderr.fileno()}
@@ -193,7 +199,8 @@ class Machine:
 				if left <= 0 and end:
 					return "failed", "COMMAND's output did not arrive whole"
 				if left <= 0:
-					return "failed", f"no end after {timeout} seconds (--timeout)"
+					return "failed", f"no end after {timeout} seconds " \
+						"(--timeout)"
 				if not selector.get_map():
 					return "gone", ""
 				for key, _ in selector.select(left):
@@ -206,7 +213,8 @@ class Machine:
 						count[key.data] += len(data)
 						_write(streams[key.data], data)
 				if b"\n" in report and end is None:
-					end = _Report(report.partition(b"\n")[0].decode(errors="replace"))
+					line = report.partition(b"\n")[0]
+					end = _Report(line.decode(errors="replace"))
 					# All was sent before the report was.
 					deadline = min(deadline, time.monotonic() + 30)
 		return end.kind, end.text
@@ -237,9 +245,13 @@ class Machine:
 		self.qmp.write(json.dumps({"execute": name, "arguments": arguments}) + "\n")
 		self.qmp.flush()
 		while True:
-			answer = json.loads(self.qmp.readline() or '{"error": {"desc": "QEMU is gone"}}')
+			line = self.qmp.readline()
+			if not line:
+				raise HarnessError(f"QEMU ended before it answered {name}")
+			answer = json.loads(line)
 			if "error" in answer:
-				raise HarnessError(f"QEMU refused {name}: {answer['error']['desc']}")
+				reason = answer["error"]["desc"]
+				raise HarnessError(f"QEMU refused {name}: {reason}")
 			if "return" in answer:
 				return answer["return"]
 

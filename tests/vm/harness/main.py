@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: MIT
 """tests/vm/run from beginning to end."""
+import contextlib
 import os
 import shutil
 import signal
 import sys
 import tempfile
+import time
 import traceback
+from pathlib import Path
 
 from . import cache, kernel, layers, machine, options as command_line, project, rootfs, splat, \
 	sysroot
@@ -50,7 +53,8 @@ def _run(options):
 	disk = rootfs.get(options.arch) if options.init == "systemd" else None
 	runs = cache.root() / "runs"
 	runs.mkdir(parents=True, exist_ok=True)
-	folder = runs.__class__(tempfile.mkdtemp(prefix="run-", dir=runs))
+	_tidy(runs)
+	folder = Path(tempfile.mkdtemp(prefix="run-", dir=runs))
 	keep = os.environ.get("DMABROKER_VM_KEEP") == "1"
 	try:
 		status = _boot(options, folder, image, relay, parts, disk)
@@ -66,6 +70,14 @@ def _run(options):
 	else:
 		shutil.rmtree(folder, ignore_errors=True)
 	return status
+
+
+def _tidy(runs):
+	"""Remove what nobody came back for: consoles of last week, and runs that were killed."""
+	for folder in runs.iterdir():
+		with contextlib.suppress(FileNotFoundError):
+			if time.time() - folder.stat().st_mtime > 7 * 86400:
+				shutil.rmtree(folder, ignore_errors=True)
 
 
 def _keep_evidence(folder):
@@ -89,7 +101,8 @@ def _deliver(source, target):
 			_deliver(path, there)
 		elif path.is_symlink() or path.is_file():
 			if there.is_dir() and not there.is_symlink():
-				raise HarnessError(f"--out: {there} is a folder, COMMAND made it a file")
+				raise HarnessError(f"--out: {there} is a folder here, "
+						   "COMMAND made it a file")
 			shutil.move(path, there)
 			if not there.is_symlink():
 				there.chmod(there.stat().st_mode | 0o600)
@@ -101,8 +114,8 @@ def _boot(options, folder, image, relay, parts, disk):
 	devices, bind = machine.place_devices(options, folder)
 	outs, mounts = [], []
 	for number, (_, guest_path) in enumerate(options.out):
-		# Not HOSTDIR itself: every user of the guest must be able to write here, and a guest
-		# that goes wild must not touch what is already there.
+		# Not HOSTDIR itself: every user of the guest must be able to write here, and a
+		# guest that goes wild must not touch what is already there.
 		stage = folder / f"out{number}"
 		stage.mkdir()
 		stage.chmod(0o1777)
@@ -140,13 +153,19 @@ def _verdict(options, folder, kind, text):
 	last = [f"    | {line.rstrip()}" for line in console.splitlines()[-15:]]
 	where = f"the console is in {folder / 'console'}"
 	if kind == "gone":
-		reason = "the kernel panicked" if "Kernel panic" in console else "QEMU ended by itself"
-		raise HarnessError("\n".join([f"the guest ended before COMMAND did: {reason}", *log[:20],
-					      *(splats[:20] or last), where]))
+		reason = "QEMU ended by itself"
+		if "Kernel panic" in console:
+			reason = "the kernel panicked"
+		_fail(f"the guest ended before COMMAND did: {reason}", *log[:20],
+		      *(splats[:20] or last), where)
 	if kind == "failed":
-		raise HarnessError("\n".join([f"the guest failed: {text}", *(splats[:20] or last), where]))
+		_fail(f"the guest failed: {text}", *(splats[:20] or last), where)
 	status = int(text) if kind == "exit" else 128 + int(text)
 	if splats and not options.allow_splat:
-		raise HarnessError("\n".join([
-			f"COMMAND ended with status {status}, but the kernel log has:", *splats[:40], where]))
+		_fail(f"COMMAND ended with status {status}, but the kernel log has:",
+		      *splats[:40], where)
 	return status
+
+
+def _fail(*lines):
+	raise HarnessError("\n".join(lines))

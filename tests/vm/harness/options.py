@@ -33,9 +33,9 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser():
 	parser = _Parser(prog="tests/vm/run", epilog=EPILOG, allow_abbrev=False,
-		description="Run COMMAND in a virtual machine: a stock Debian kernel, an IOMMU, two "
-		"bus-mastering devices, this project built and installed, its module loaded and its "
-		"broker running.")
+		description="Run COMMAND in a virtual machine: a stock Debian kernel, an IOMMU, "
+		"two bus-mastering devices, this project built and installed, its module loaded "
+		"and its broker running.")
 	add = parser.add_argument
 	add("--arch", choices=["amd64", "arm64"], default="amd64", help="default: amd64")
 	add("--kernel", choices=["6.12", "6.1", "debug"], default="6.12", help="default: 6.12")
@@ -73,7 +73,7 @@ def parse(argv):
 	if not options.command:
 		parser.error("COMMAND is missing")
 	if options.noncoherent and options.arch != "arm64":
-		parser.error("--noncoherent needs --arch arm64: PCI devices of a PC are always coherent")
+		parser.error("--noncoherent needs --arch arm64: a PC's devices are always coherent")
 	if options.memory is None:
 		options.memory = 1024
 	options.cmdline = [word for words in options.cmdline for word in words.split()]

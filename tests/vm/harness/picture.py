@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Looks into a PNG that QEMU wrote: `picture.py FILE` succeeds if it is one with something on it."""
+"""Looks into a PNG that QEMU wrote: `picture.py FILE` succeeds if there is something on it."""
 import struct
 import sys
 import zlib

@@ -37,7 +37,8 @@ def _fingerprint(paths):
 			for name in sorted(files):
 				path = os.path.join(folder, name)
 				info = os.lstat(path)
-				digest.update(f"{path} {info.st_size} {info.st_mtime_ns}\n".encode())
+				digest.update(f"{path} {info.st_size} {info.st_mtime_ns}\n"
+					      .encode())
 		if os.path.isfile(top):
 			info = os.lstat(top)
 			digest.update(f"{top} {info.st_size} {info.st_mtime_ns}\n".encode())
@@ -74,7 +75,8 @@ class Build:
 	def userland(self, prefix):
 		"""The archive with everything that `meson install` installs.
 
-		There are two: for the initramfs itself, and below prefix for a root that is mounted later.
+		There are two: for the initramfs itself, and below prefix for a root that is
+		mounted later.
 		"""
 		if not (SOURCE / "meson.build").exists():
 			raise HarnessError("there is no meson.build")
@@ -100,12 +102,13 @@ class Build:
 		setup = cache.hash_of(str(self.root.folder), str(SOURCE), *SCRIPTS)
 		mark = self.folder / "meson.setup"
 		cache.say(f"building the project for {self.arch}")
-		if not (build / "build.ninja").exists() or not mark.exists() or mark.read_text() != setup:
+		if not self._up_to_date(mark, setup, [build / "build.ninja"]):
 			shutil.rmtree(build, ignore_errors=True)
 			cache.command(["meson", "setup", "--cross-file", self._cross_file(),
 				       "--prefix=/usr", "--libdir=lib", "--libexecdir=libexec",
 				       "--sysconfdir=/etc", "--localstatedir=/var",
-				       "--buildtype=debugoptimized", *self._options(), build, SOURCE],
+				       "--buildtype=debugoptimized", *self._options(), build,
+				       SOURCE],
 				      f"meson setup for {self.arch}")
 			cache.write_whole(mark, setup)
 		cache.command(["ninja", "-C", build], f"building the project for {self.arch}")
@@ -118,7 +121,7 @@ class Build:
 
 	@staticmethod
 	def _options():
-		"""The tests' programs are wanted in the guest; where units go is the same in every guest."""
+		"""Tests' programs are wanted in the guest; units go to the same place in each."""
 		return ["-Dtests=enabled", "-Dinstall_tests=true", "-Dman=disabled",
 			"-Dsystemdsystemunitdir=/usr/lib/systemd/system"]
 
@@ -149,7 +152,8 @@ class Build:
 			shutil.rmtree(dest / name, ignore_errors=True)
 		files = [path for path in dest.rglob("*") if path.is_file()]
 		own = {path.name for path in dest.rglob("*.so*")}
-		libraries = sysroot.closure(self.root, files, have=self.base_libraries, provided=own)
+		libraries = sysroot.closure(self.root, files, have=self.base_libraries,
+					    provided=own)
 		for prefix, output in outputs.items():
 			work = output.with_suffix(".new")
 			with open(work, "wb") as handle:
@@ -157,7 +161,8 @@ class Build:
 				for path in sorted(dest.iterdir()):
 					archive.tree(path, path.name)
 				for name, path in sorted(libraries.items()):
-					archive.file(f"usr/lib/{debian.MULTIARCH[self.arch]}/{name}",
+					triple = debian.MULTIARCH[self.arch]
+					archive.file(f"usr/lib/{triple}/{name}",
 						     path.read_bytes(), 0o755)
 				archive.close()
 			work.rename(output)
@@ -168,7 +173,8 @@ class Build:
 			raise HarnessError("there is no kmod/Makefile")
 		output = self.folder / f"module-{kernel.release}.cpio"
 		stamp = output.with_suffix(".stamp")
-		fingerprint = cache.hash_of(_fingerprint([SOURCE / "kmod"]), str(kernel.folder), *SCRIPTS)
+		fingerprint = cache.hash_of(_fingerprint([SOURCE / "kmod"]), str(kernel.folder),
+					    *SCRIPTS)
 		if self._up_to_date(stamp, fingerprint, [output]):
 			return output
 		with cache.locked(f"build-{self.name}"):
@@ -201,7 +207,8 @@ class Build:
 		new = output.with_suffix(".new")
 		with open(new, "wb") as handle:
 			archive = cpio.Archive(handle)
-			for path in sorted(target.glob("modules.*")) + [target / "updates/dmabroker.ko"]:
+			for path in [*sorted(target.glob("modules.*")),
+				     target / "updates/dmabroker.ko"]:
 				archive.file(f"usr/lib/modules/{kernel.release}/"
 					     f"{path.relative_to(target)}", path.read_bytes())
 			archive.close()
@@ -210,7 +217,7 @@ class Build:
 
 
 def _mirror(source, target):
-	"""Make target hold source's files, touching only what differs, so that make sees the truth."""
+	"""Make target hold source's files, touching only what differs, so make sees the truth."""
 	wanted = set()
 	for path in source.rglob("*"):
 		if path.is_file():

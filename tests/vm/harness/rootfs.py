@@ -41,7 +41,8 @@ echo dmabroker-vm >"$1/etc/hostname"
 echo 6d61646564616d616272616b6572766d >"$1/etc/machine-id"
 rm -f "$1/etc/resolv.conf"
 mkdir -p "$1/etc/systemd/journald.conf.d" "$1/usr/lib/modules"
-printf '[Journal]\\nStorage=volatile\\nForwardToConsole=no\\n' >"$1/etc/systemd/journald.conf.d/vm.conf"
+cd "$1/etc/systemd/journald.conf.d"
+printf '[Journal]\\nStorage=volatile\\nForwardToConsole=no\\n' >vm.conf
 """
 
 # Per-architecture or about packages: never taken over by the root of another architecture.
@@ -72,7 +73,7 @@ def get(arch):
 
 
 def _as_root():
-	"""Owners must be real inside the image; an ordinary user gets them from a user namespace."""
+	"""Owners must be real in the image; an ordinary user gets them from a user namespace."""
 	return [] if os.geteuid() == 0 else ["unshare", "--map-auto", "--map-root-user"]
 
 
@@ -84,12 +85,14 @@ def _native(arch, folder):
 			).splitlines() if line.startswith(("Acquire::http", "Acquire::https",
 							   "Acquire::Check-"))]
 	tarball = folder / "root.tar"
-	cache.command(["mmdebstrap", "--variant=minbase", f"--architectures={arch}",
+	# "auto" is root's way, or a user namespace (which needs the package uidmap).
+	cache.command(["mmdebstrap", "--mode=auto", "--variant=minbase", f"--architectures={arch}",
 		       f"--include={','.join(PACKAGES)}", *apt,
 		       *[f"--dpkgopt=path-exclude={pattern}" for pattern in LEAVE_OUT],
 		       f"--customize-hook={settle}", "bookworm", tarball, *_sources()],
 		      "mmdebstrap")
-	_image(folder, f"tar -x --numeric-owner -p -C tree -f {tarball}")
+	# The kernel fills /dev; making nodes is more than a user namespace may.
+	_image(folder, f"tar -x --numeric-owner -p -C tree --exclude='./dev/*' -f {tarball}")
 	names = cache.command(["dpkg-query", f"--admindir={folder}/dpkg", "-W", "-f",
 			       "${Package}\\n"], "dpkg-query")
 	(folder / "names").write_text(names)
@@ -110,9 +113,9 @@ def _foreign(arch, packages, base, folder):
 	steps = ["mkdir -p tree/usr/bin tree/usr/sbin tree/usr/lib tree/usr/lib64",
 		 "ln -s usr/bin usr/sbin usr/lib usr/lib64 tree/"]
 	excludes = " ".join(f"--exclude='.{pattern}'" for pattern in LEAVE_OUT)
-	steps += [f"dpkg-deb --fsys-tarfile {deb} | tar -x --keep-directory-symlink --numeric-owner -p"
-		  f" -C tree {excludes}" for deb in debs]
-	# -k: what the packages brought stays; only what is missing comes from the native root.
+	steps += [f"dpkg-deb --fsys-tarfile {deb} | tar -x --keep-directory-symlink "
+		  f"--numeric-owner -p -C tree {excludes}" for deb in debs]
+	# What the packages brought stays; only what is missing comes from the native root.
 	skip = " ".join(f"--exclude=./{name}/*" if "/" in name or name in
 			("proc", "sys", "dev", "run", "tmp") else f"--exclude=./{name}"
 			for name in NATIVE_ONLY)
@@ -129,8 +132,10 @@ def _foreign(arch, packages, base, folder):
 def _image(folder, fill):
 	"""Run the shell lines that fill ./tree, then make it an image; all with root's eyes."""
 	masks = " ".join(MASKED)
+	# On failure too, only this shell can remove what belongs to other users.
 	script = f"""set -e
 cd {folder}
+trap 'rm -rf tree' EXIT
 mkdir tree
 {fill}
 mkdir -p tree/etc/systemd/system
@@ -138,8 +143,8 @@ for unit in {masks}; do ln -sf /dev/null tree/etc/systemd/system/$unit; done
 rm -rf tree/var/cache/apt/* tree/var/lib/apt/lists/*
 if [ -e tree/var/lib/dpkg/status ]; then mkdir dpkg; cp tree/var/lib/dpkg/status dpkg/; fi
 size=$(du -sm tree | cut -f1)
-mke2fs -q -t ext4 -O ^has_journal -E lazy_itable_init=1 -m 0 -d tree root.ext4 $((size * 5 / 4 + 256))M
-rm -rf tree
+mke2fs -q -t ext4 -O ^has_journal -E lazy_itable_init=1 -m 0 -d tree root.ext4 \\
+	$((size * 5 / 4 + 256))M
 """
 	cache.command([*_as_root(), "sh", "-c", script], f"making the image in {folder}",
 		      env=dict(os.environ, PATH=os.environ.get("PATH", "") + ":/usr/sbin:/sbin"))

@@ -4,7 +4,7 @@ import re
 
 # Each pattern is matched against the text of one kernel message, without its timestamp.
 PATTERNS = [re.compile(text) for text in (
-	r"^BUG\b",			# BUG:, BUG(), "BUG: KASAN", "BUG: sleeping function", soft lockup
+	r"^BUG\b",			# "BUG: KASAN", "BUG: sleeping function" and so on
 	r"kernel BUG at",
 	r"^WARNING: ",			# WARN_ON and lockdep's "WARNING: possible ..."
 	r"^(Internal error: )?Oops\b",

@@ -12,7 +12,7 @@ from .cache import HarnessError
 PACKAGES = """
 libc6-dev libevent-dev libsystemd-dev libjson-c-dev libinih-dev libdrm-dev libseccomp-dev
 libncurses-dev uthash-dev linux-libc-dev check libsubunit-dev
-busybox-static dash strace util-linux v4l-utils libgcc-s1
+busybox-static dash coreutils findutils strace util-linux v4l-utils libgcc-s1
 """.split()
 
 
@@ -81,9 +81,10 @@ def closure(sysroot, paths, have=(), provided=()):
 					continue
 				library = sysroot.find_library(name)
 				if library is None:
-					raise HarnessError(f"{path.name} needs {name}, which is not in "
-							   f"{sysroot.folder}; add its package to "
-							   "PACKAGES in tests/vm/harness/sysroot.py")
+					raise HarnessError(
+						f"{path.name} needs {name}, which is not in "
+						f"{sysroot.folder}; add its package to PACKAGES "
+						"in tests/vm/harness/sysroot.py")
 				fresh[name] = library.resolve()
 		found |= fresh
 		todo = list(fresh.values())
