@@ -101,13 +101,13 @@ static void test_unbind_in_transfer(void)
 	int mapping_fd = map_good(fd, &edus[0], DMABROKER_DIR_BIDIRECTIONAL);
 
 	memset(memory, 0x66, 4096);
-	edu_start(&edus[0], edu_address(mapping_fd, 0), 4096, false);
+	edu_start(&edus[0], edu_address(mapping_fd, 0), 4000, false);
 	edu_wait(&edus[0]);
 	memset(memory, 0, 4096);
-	edu_start(&edus[0], edu_address(mapping_fd, 0), 4096, true);
+	edu_start(&edus[0], edu_address(mapping_fd, 0), 4000, true);
 	edu_unbind(&edus[0]);
 	sleep_ms(300);
-	check(memory[0] == 0 && memory[4095] == 0, "unbind: stops a transfer under way");
+	check(memory[0] == 0 && memory[3999] == 0, "unbind: stops a transfer under way");
 	edu_bind(&edus[0]);
 	close(mapping_fd);
 	munmap(memory, 4096);

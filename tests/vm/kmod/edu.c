@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * QEMU's edu device, driven from here: its registers through sysfs, its DMA engine, and the stub
- * driver's files. A transfer takes 100 ms, whatever its size, and at most 4096 bytes.
+ * driver's files. A transfer takes 100 ms, whatever its size, and less than 4096 bytes.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -21,7 +21,9 @@
 #define COMMAND_TO_MEMORY    2
 #define DEVICE_BUFFER	     0x40000
 #define DEVICE_BUFFER_SIZE   4096
-#define REGISTERS_SIZE	     0x1000
+/* QEMU takes a transfer that ends where the device's buffer ends for one beyond it, and exits. */
+#define TRANSFER_MAX   2048
+#define REGISTERS_SIZE 0x1000
 
 struct edu edus[2];
 
@@ -181,7 +183,7 @@ static void register_write(struct edu *edu, unsigned int at, uint64_t value)
 
 void edu_start(struct edu *edu, uint64_t dma_address, uint64_t size_bytes, bool to_memory)
 {
-	if (size_bytes > DEVICE_BUFFER_SIZE)
+	if (size_bytes >= DEVICE_BUFFER_SIZE)
 		die("a transfer of more than the device holds");
 	register_write(edu, REGISTER_SOURCE, to_memory ? DEVICE_BUFFER : dma_address);
 	register_write(edu, REGISTER_DESTINATION, to_memory ? dma_address : DEVICE_BUFFER);
@@ -227,11 +229,11 @@ void edu_copy(struct edu *edu, int mapping_fd, uint64_t from_bytes, uint64_t to_
 {
 	uint64_t done;
 
-	for (done = 0; done < size_bytes; done += DEVICE_BUFFER_SIZE) {
+	for (done = 0; done < size_bytes; done += TRANSFER_MAX) {
 		uint64_t part = size_bytes - done;
 
-		if (part > DEVICE_BUFFER_SIZE)
-			part = DEVICE_BUFFER_SIZE;
+		if (part > TRANSFER_MAX)
+			part = TRANSFER_MAX;
 		edu_start(edu, edu_address(mapping_fd, from_bytes + done), part, false);
 		edu_wait(edu);
 		edu_start(edu, edu_address(mapping_fd, to_bytes + done), part, true);

@@ -68,7 +68,7 @@ void edu_device(const struct edu *edu, struct dmabroker_device *ret);
 bool edu_bus_master(const struct edu *edu);
 /* "0" for the attribute file of the stub; 0 or -errno. */
 int edu_attribute_write(const struct edu *edu, const char *name, const char *value);
-/* Between the device's buffer and memory; at most 4096 bytes. */
+/* Between the device's buffer and memory; less than 4096 bytes. */
 void edu_start(struct edu *edu, uint64_t dma_address, uint64_t size_bytes, bool to_memory);
 void edu_wait(struct edu *edu);
 /* The whole of memory, piece by piece through the segments. */

@@ -11,7 +11,7 @@
 
 #include "kmod.h"
 
-#define SIZE	 4096
+#define SIZE	 4000
 #define SWEEPS	 100
 #define SWEEP_US 6000
 
