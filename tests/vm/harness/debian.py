@@ -119,14 +119,10 @@ def unpack(debs, folder, merged_usr=True):
 	for deb in debs:
 		with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(deb)],
 				      stdout=subprocess.PIPE) as packer:
-			_untar(packer, folder, deb)
-
-
-def _untar(packer, folder, deb):
-	done = subprocess.run(["tar", "-x", "--keep-directory-symlink", "-p", "-C", str(folder)],
-			      stdin=packer.stdout, check=False)
-	if done.returncode != 0 or packer.wait() != 0:
-		raise HarnessError(f"unpacking {deb.name} failed")
+			done = subprocess.run(["tar", "-x", "--keep-directory-symlink", "-p", "-C",
+					       str(folder)], stdin=packer.stdout, check=False)
+		if done.returncode != 0 or packer.returncode != 0:
+			raise HarnessError(f"unpacking {deb.name} failed")
 
 
 def fetch_tree(arch, packages, folder, merged_usr=True):
