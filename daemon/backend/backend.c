@@ -21,6 +21,7 @@
 #define REASON_SIZE 256
 
 static const struct backend_ops *const table[] = {
+	&backend_kmod_ops,
 	&backend_sim_ops,
 	NULL,
 };

@@ -17,7 +17,6 @@
 #include "daemon/backend/failure.h"
 
 #define ALLOC_MAX_BYTES (1ull << 40) /* as in the helper's ABI */
-#define MASK_MAX_BITS	64
 
 #define ATTRS_OF_BUFFERS                                                                           \
 	(WIRE_ATTR_FORCE_CONTIGUOUS | WIRE_ATTR_NO_KERNEL_MAPPING | WIRE_ATTR_ALLOC_SINGLE_PAGES | \
@@ -168,9 +167,17 @@ static int check_direction(const struct backend_map *map, enum wire_direction bu
 	return 0;
 }
 
+unsigned int backend_device_bits(const struct backend_device *device)
+{
+	return device->coherent_mask_bits < device->streaming_mask_bits
+		       ? device->coherent_mask_bits
+		       : device->streaming_mask_bits;
+}
+
 int backend_check_map(const struct backend_map *map, enum wire_direction buffer_direction,
 		      const struct backend_device *device, struct backend_failure *failure)
 {
+	unsigned int bits = backend_device_bits(device);
 	int r;
 
 	r = check_direction(map, buffer_direction, failure);
@@ -189,12 +196,11 @@ int backend_check_map(const struct backend_map *map, enum wire_direction buffer_
 		return backend_fail(failure, WIRE_REASON_DEVICE_UNUSABLE, 0, map->device_id, false,
 				    "%s cannot be used: %s", device->name,
 				    device->reason[0] ? device->reason : "it does not say why");
-	if (map->mask_bits > MASK_MAX_BITS || map->mask_bits > device->streaming_mask_bits)
-		return backend_fail(failure, WIRE_REASON_BAD_ARGUMENT, device->streaming_mask_bits,
-				    map->mask_bits, false,
+	if (map->mask_bits > bits)
+		return backend_fail(failure, WIRE_REASON_BAD_ARGUMENT, bits, map->mask_bits, false,
 				    "%s drives %u address bits; a mapping can narrow that, not "
 				    "widen it to %u",
-				    device->name, device->streaming_mask_bits, map->mask_bits);
+				    device->name, bits, map->mask_bits);
 	if (map->account == 0)
 		return backend_fail(failure, WIRE_REASON_BAD_ARGUMENT, 0, 0, false,
 				    "a mapping needs an account, and 0 is none");

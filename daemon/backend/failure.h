@@ -40,6 +40,9 @@ int backend_fail_files(struct backend_failure *failure, const char *what);
 int backend_check_alloc(const struct backend_alloc *alloc, uint64_t page_size,
 			uint64_t *ret_size_bytes, struct backend_failure *failure);
 
+/* Address bits that memory of every kind can rely on: the narrower of the device's two masks. */
+unsigned int backend_device_bits(const struct backend_device *device);
+
 /**
  * backend_check_map() - the same for a mapping
  * @map:              the request

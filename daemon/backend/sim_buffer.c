@@ -29,7 +29,7 @@ struct needs {
 
 static void needs_add(struct needs *needs, const struct backend_device *info)
 {
-	unsigned int bits = info->streaming_mask_bits;
+	unsigned int bits = backend_device_bits(info);
 
 	if (info->flags & WIRE_DEVICE_SYSTEM)
 		return;
@@ -39,8 +39,6 @@ static void needs_add(struct needs *needs, const struct backend_device *info)
 		needs->any_noncoherent = true;
 	if (info->flags & WIRE_DEVICE_IOMMU)
 		return;
-	if (info->coherent_mask_bits < bits)
-		bits = info->coherent_mask_bits;
 	needs->any_direct = true;
 	if (bits < needs->mask_bits)
 		needs->mask_bits = bits;

@@ -250,7 +250,7 @@ int sim_map(struct backend *backend, const struct backend_map *map, struct backe
 	r = map_check(sim, map, mapping, failure);
 	if (r < 0)
 		goto fail;
-	mask_bits = map->mask_bits ? map->mask_bits : mapping->device->info.streaming_mask_bits;
+	mask_bits = map->mask_bits ? map->mask_bits : backend_device_bits(&mapping->device->info);
 	r = mapping_place(sim, mapping, mask_bits, failure);
 	if (r < 0)
 		goto fail;

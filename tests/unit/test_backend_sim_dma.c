@@ -541,6 +541,35 @@ START_TEST(test_config)
 }
 END_TEST
 
+START_TEST(test_choice)
+{
+	const struct backend_ops *const *table = backend_table();
+	struct backend *other = NULL;
+	unsigned int i;
+	char why[512];
+
+	for (i = 0; table[i]; i++)
+		if (strcmp(table[i]->name, "sim") == 0)
+			break;
+	ck_assert_ptr_nonnull(table[i]);
+	ck_assert_ptr_null(table[i + 1]); /* the last resort */
+	ck_assert_int_eq(backend_open(&other, "nonsense", true, NULL, NULL, NULL, why), -ENOENT);
+	ck_assert_ptr_nonnull(strstr(why, "'nonsense'"));
+	ck_assert_ptr_nonnull(strstr(why, "kmod, sim"));
+	if (access("/dev/dmabroker", F_OK) == 0)
+		return; /* a machine with the helper takes that */
+	ck_assert_int_eq(backend_open(&other, "kmod", true, NULL, NULL, NULL, why), -ENODEV);
+	ck_assert_ptr_nonnull(strstr(why, "modprobe dmabroker"));
+	ck_assert_int_eq(backend_open(&other, "auto", false, NULL, NULL, NULL, why), -ENODEV);
+	ck_assert_ptr_nonnull(strstr(why, "modprobe dmabroker"));
+	ck_assert_ptr_null(other);
+	ck_assert_int_eq(backend_open(&other, "auto", true, NULL, NULL, NULL, why), 0);
+	ck_assert_str_eq(other->ops->name, "sim");
+	ck_assert_ptr_nonnull(strstr(why, "modprobe dmabroker"));
+	other->ops->close(other);
+}
+END_TEST
+
 Suite *fixture_suite(void)
 {
 	Suite *suite = suite_create("backend-sim-dma");
@@ -562,6 +591,7 @@ Suite *fixture_suite(void)
 	tcase_add_test(tcase, test_punched_holes);
 	tcase_add_test(tcase, test_closing_with_everything_alive);
 	tcase_add_test(tcase, test_config);
+	tcase_add_test(tcase, test_choice);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }
