@@ -15,6 +15,7 @@
 #include <linux/dma-map-ops.h>
 #include <linux/dma-mapping.h>
 #include <linux/iommu.h>
+#include <linux/jiffies.h>
 #include <linux/lockdep.h>
 #include <linux/slab.h>
 #include <linux/string.h>
@@ -339,6 +340,7 @@ void dmab_device_remove_mapping(struct dmab_device *device, struct list_head *li
 	lockdep_assert_held(&device->lock);
 
 	list_del_init(link);
+	device->unmapped_at = jiffies;
 	mutex_lock(&dmab_registry_lock);
 	device->nr_mappings--;
 	mutex_unlock(&dmab_registry_lock);

@@ -45,6 +45,7 @@ struct dmab_device_ops {
  * @gone:     the stub has let go of it
  * @mappings: of struct dmab_mapping
  * @nr_mappings: how many
+ * @unmapped_at: when the last one went, in jiffies
  * @master:   bus mastering is on
  * @streaming_bits: address bits it drives in mappings
  * @coherent_bits:  and for coherent memory
@@ -63,6 +64,7 @@ struct dmab_device {
 	bool gone;
 	struct list_head mappings;
 	u64 nr_mappings;
+	unsigned long unmapped_at;
 	bool master;
 	unsigned int streaming_bits;
 	unsigned int coherent_bits;

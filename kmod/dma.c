@@ -126,6 +126,9 @@ int dmab_dma_map(struct dmab_dma *dma, struct device *dev, struct dmab_buffer *b
 		return -EXDEV;
 	if (!dev->dma_mask || (!domain && dmab_system_bounces()))
 		return -EOPNOTSUPP;
+	/* The allocator of addresses is not prepared for this; page 0 is never used. */
+	if (domain && (mask < PAGE_SIZE || buffer->memory.size_bytes - 1 > mask - PAGE_SIZE))
+		return -ENOSPC;
 
 	dma->dev = dev;
 	dma->direction = direction;

@@ -12,7 +12,9 @@
  */
 #include "mapping.h"
 
+#include <linux/delay.h>
 #include <linux/dma-mapping.h>
+#include <linux/jiffies.h>
 #include <linux/lockdep.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
@@ -43,6 +45,26 @@ static int mapping_copy_addresses(struct dmab_mapping *mapping, u64 mask)
 	return 0;
 }
 
+/*
+ * Most kernels unmap lazily: an address that was unmapped is free again only when a timer has gone
+ * off, 10 ms later. A narrow device would be refused what it has just given back.
+ */
+#define ADDRESSES_RETURN_MS 25
+
+static int mapping_map_patiently(struct dmab_mapping *mapping, u64 mask,
+				 enum dma_data_direction direction, unsigned long attrs)
+{
+	struct dmab_device *device = mapping->device;
+	unsigned long back = device->unmapped_at + msecs_to_jiffies(ADDRESSES_RETURN_MS);
+	int err;
+
+	err = dmab_dma_map(&mapping->dma, device->dev, mapping->buffer, mask, direction, attrs);
+	if (err != -ENOSPC || !time_in_range(jiffies, device->unmapped_at, back))
+		return err;
+	msleep(jiffies_to_msecs(back - jiffies) + 1);
+	return dmab_dma_map(&mapping->dma, device->dev, mapping->buffer, mask, direction, attrs);
+}
+
 /* The DMA API has one mask for a device; a narrower one lasts for the time of the call. */
 static int mapping_map(struct dmab_mapping *mapping, u64 mask, enum dma_data_direction direction,
 		       unsigned long attrs)
@@ -54,7 +76,7 @@ static int mapping_map(struct dmab_mapping *mapping, u64 mask, enum dma_data_dir
 
 	if (narrower && dma_set_mask(dev, mask))
 		return -ERANGE;
-	err = dmab_dma_map(&mapping->dma, dev, mapping->buffer, mask, direction, attrs);
+	err = mapping_map_patiently(mapping, mask, direction, attrs);
 	if (narrower)
 		dma_set_mask(dev, own_mask);
 	if (err)
