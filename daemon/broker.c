@@ -22,6 +22,7 @@
 #include "daemon/broker.h"
 #include "daemon/connection.h"
 #include "daemon/core/cookie.h"
+#include "daemon/listener.h"
 #include "daemon/pool.h"
 #include "daemon/random.h"
 
@@ -461,6 +462,7 @@ struct broker *broker_free(struct broker *broker)
 		connection_free(TAILQ_FIRST(&broker->connections));
 	while (!TAILQ_EMPTY(&broker->dropped))
 		connection_free(TAILQ_FIRST(&broker->dropped));
+	listener_free(broker->listener);
 	pool_free(broker->pool);
 	if (broker->backend_event)
 		event_free(broker->backend_event);
