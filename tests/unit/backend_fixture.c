@@ -19,6 +19,7 @@
 #define SETTLE_MS 50
 
 struct backend *backend;
+struct fixture_heard fixture_heard;
 
 static uint8_t freed[IDS_MAX], unmapped[IDS_MAX];
 static uint64_t own[OWN_MAX]; /* buffers that this test allocated */
@@ -46,9 +47,33 @@ static void on_mapping_freed(void *userdata, uint64_t id)
 		unmapped[id]++;
 }
 
+static void on_mapping_ended(void *userdata, uint64_t id)
+{
+	fixture_heard.ended_mapping = id;
+}
+
+static void on_device_changed(void *userdata, uint32_t id)
+{
+	fixture_heard.changed_device = id;
+}
+
+static void on_device_removed(void *userdata, uint32_t id)
+{
+	fixture_heard.removed_device = id;
+}
+
+static void on_resync(void *userdata)
+{
+	fixture_heard.nr_resyncs++;
+}
+
 static const struct backend_sink sink = {
 	.buffer_freed = on_buffer_freed,
 	.mapping_freed = on_mapping_freed,
+	.mapping_ended = on_mapping_ended,
+	.device_changed = on_device_changed,
+	.device_removed = on_device_removed,
+	.resync = on_resync,
 };
 
 void fixture_reopen(const char *const *sim_devices, unsigned int nr_sim_devices)

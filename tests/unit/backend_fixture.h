@@ -43,6 +43,15 @@ void fixture_settle(void);
 unsigned int fixture_freed(uint64_t buffer_id);
 unsigned int fixture_unmapped(uint64_t mapping_id);
 
+struct fixture_heard {
+	uint64_t ended_mapping; /* the latest of each */
+	uint32_t changed_device;
+	uint32_t removed_device;
+	unsigned int nr_resyncs;
+};
+
+extern struct fixture_heard fixture_heard;
+
 unsigned int fixture_count_fds(void);
 unsigned int fixture_lowest_free_fd(void);
 
