@@ -4,7 +4,8 @@
 An entry is a folder CACHE/KIND/KEY whose key is a hash of what it was made from. It is built
 under a temporary name and renamed when complete, so whoever sees it may use it without a lock,
 and an interrupted build leaves nothing that looks finished. Builders of the same entry wait for
-each other on a lock file. Deleting the cache, whole or in part, is always safe between runs.
+each other on a lock file. Entries that no run used for a month are removed when a new one comes.
+Deleting the cache, whole or in part, is always safe between runs.
 """
 import contextlib
 import fcntl
@@ -13,6 +14,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 
@@ -62,6 +64,7 @@ def build_once(kind, key, what, builder):
 	"""The folder CACHE/kind/key, made by builder(folder) if it does not exist yet."""
 	final = root() / kind / key
 	if final.is_dir():
+		os.utime(final)
 		return final
 	with locked(f"{kind}-{key}"):
 		if final.is_dir():
@@ -78,7 +81,16 @@ def build_once(kind, key, what, builder):
 		except BaseException:
 			shutil.rmtree(work, ignore_errors=True)
 			raise
+		remove_old(final.parent, 30)
 	return final
+
+
+def remove_old(folder, days):
+	"""Remove the folders in folder that nobody used for so many days."""
+	for path in folder.iterdir():
+		with contextlib.suppress(FileNotFoundError):
+			if time.time() - path.stat().st_mtime > days * 86400:
+				shutil.rmtree(path, ignore_errors=True)
 
 
 def write_whole(path, data):

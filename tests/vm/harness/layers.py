@@ -103,7 +103,7 @@ def _base_entries(archive, arch, root):
 	archive.file("etc/nsswitch.conf", "passwd: files\ngroup: files\n")
 
 
-def run_layer(handle, options, relay_path, bind, outs, modules, lenient):
+def run_layer(handle, options, relay_path, bind, outs, modules):
 	"""What belongs to this run alone; in a systemd guest it lies below /overlay at first."""
 	archive = cpio.Archive(handle)
 	archive.file("init", (GUEST / "init").read_bytes(), 0o755)
@@ -121,8 +121,6 @@ def run_layer(handle, options, relay_path, bind, outs, modules, lenient):
 		archive.file("usr/bin/runuser", (GUEST / "runuser").read_bytes(), 0o755)
 	archive.file("etc/dmabroker/dmabroker.conf", CONFIG.read_bytes())
 	archive.file("harness/init", options.init + "\n")
-	if lenient:
-		archive.file("harness/lenient", "")
 	archive.file("harness/command",
 		     b"".join(os.fsencode(word) + b"\0" for word in options.command))
 	archive.file("harness/modules", "".join(f"{name}\n" for name in modules))

@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: MIT
 """tests/vm/run from beginning to end."""
-import contextlib
 import os
 import shutil
 import signal
 import sys
 import tempfile
-import time
 import traceback
 from pathlib import Path
 
@@ -48,12 +46,11 @@ def _run(options):
 	relay = layers.relay(options.arch, root)
 	build = project.Build(options.arch, root, libraries)
 	parts = [base, image.modules,
-		 build.part(build.userland, layers.prefix_of(options.init)),
-		 build.part(build.module, image)]
+		 build.userland(layers.prefix_of(options.init)), build.module(image)]
 	disk = rootfs.get(options.arch) if options.init == "systemd" else None
 	runs = cache.root() / "runs"
 	runs.mkdir(parents=True, exist_ok=True)
-	_tidy(runs)
+	cache.remove_old(runs, 7)
 	folder = Path(tempfile.mkdtemp(prefix="run-", dir=runs))
 	keep = os.environ.get("DMABROKER_VM_KEEP") == "1"
 	try:
@@ -70,14 +67,6 @@ def _run(options):
 	else:
 		shutil.rmtree(folder, ignore_errors=True)
 	return status
-
-
-def _tidy(runs):
-	"""Remove what nobody came back for: consoles of last week, and runs that were killed."""
-	for folder in runs.iterdir():
-		with contextlib.suppress(FileNotFoundError):
-			if time.time() - folder.stat().st_mtime > 7 * 86400:
-				shutil.rmtree(folder, ignore_errors=True)
 
 
 def _keep_evidence(folder):
@@ -125,12 +114,9 @@ def _boot(options, folder, image, relay, parts, disk):
 	initrd = folder / "initrd"
 	with open(initrd, "wb") as handle:
 		for part in parts:
-			if part:
-				with open(part, "rb") as source:
-					shutil.copyfileobj(source, handle, 1 << 20)
-				handle.write(b"\0" * (-handle.tell() % 4))
-		layers.run_layer(handle, options, relay, bind, mounts, modules,
-				 project.LENIENT)
+			with open(part, "rb") as source:
+				shutil.copyfileobj(source, handle, 1 << 20)
+		layers.run_layer(handle, options, relay, bind, mounts, modules)
 	dtb = machine.noncoherent_dtb(options, devices, folder) if options.noncoherent else None
 	with machine.Machine(options, folder) as guest:
 		words = guest.command_line(image.image, initrd, devices, outs, disk, dtb)
