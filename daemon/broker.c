@@ -30,6 +30,9 @@
 #define CLIENTS_MAX	 4096
 #define CLIENTS_AT_LEAST 64
 
+/* How long what ended may go unnoticed when nobody asks. */
+#define SETTLE_MS 2
+
 /* The account of memory about which nothing is known any more. */
 #define UNIT_UNKNOWN "unknown"
 
@@ -295,9 +298,25 @@ static int restore(struct broker *broker)
 	return r;
 }
 
+/*
+ * Something ended. Whoever needs to know it now calls broker_settle(); for the rest it can wait a
+ * moment, so that a client that frees and asks again is not kept waiting by the freeing.
+ */
 static void on_backend(evutil_socket_t fd, short what, void *userdata)
 {
-	broker_settle(userdata);
+	struct broker *broker = userdata;
+	const struct timeval delay = { .tv_usec = SETTLE_MS * 1000 };
+
+	event_del(broker->backend_event);
+	event_add(broker->settle_event, &delay);
+}
+
+static void on_settle(evutil_socket_t fd, short what, void *userdata)
+{
+	struct broker *broker = userdata;
+
+	broker_settle(broker);
+	event_add(broker->backend_event, NULL);
 }
 
 void broker_settle(struct broker *broker)
@@ -406,9 +425,11 @@ static int open_backend(struct broker *broker, char ret_error[static 768])
 	broker->backend_event = event_new(broker->base,
 					  broker->backend->ops->get_fd(broker->backend),
 					  EV_READ | EV_PERSIST, on_backend, broker);
-	if (!broker->backend_event)
+	broker->settle_event = event_new(broker->base, -1, 0, on_settle, broker);
+	if (!broker->backend_event || !broker->settle_event)
 		return -ENOMEM;
 	event_priority_set(broker->backend_event, PRIORITY_REQUESTS);
+	event_priority_set(broker->settle_event, PRIORITY_REQUESTS);
 	return event_add(broker->backend_event, NULL) < 0 ? -ENOMEM : 0;
 }
 
@@ -466,6 +487,8 @@ struct broker *broker_free(struct broker *broker)
 	pool_free(broker->pool);
 	if (broker->backend_event)
 		event_free(broker->backend_event);
+	if (broker->settle_event)
+		event_free(broker->settle_event);
 	if (broker->backend)
 		broker->backend->ops->close(broker->backend);
 	ledger_free(broker->ledger);

@@ -44,7 +44,8 @@ struct broker {
 	struct pool *pool;
 	struct listener *listener;
 
-	struct event *backend_event;
+	struct event *backend_event; /* something ended; not pending while settle_event is */
+	struct event *settle_event; /* time to look what */
 	struct event *reap_event;
 	struct event *hello_event;
 	TAILQ_HEAD(, connection) connections; /* that live */
