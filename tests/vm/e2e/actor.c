@@ -39,7 +39,8 @@ static void become(const char *user)
 		die("there is no user %s", user);
 	if (entry->pw_uid == 0)
 		return;
-	if (initgroups(user, entry->pw_gid) || setresgid(entry->pw_gid, entry->pw_gid, entry->pw_gid) ||
+	if (initgroups(user, entry->pw_gid) ||
+	    setresgid(entry->pw_gid, entry->pw_gid, entry->pw_gid) ||
 	    setresuid(entry->pw_uid, entry->pw_uid, entry->pw_uid))
 		die("becoming %s: %s", user, strerror(errno));
 	/* Dropping ids makes a process undumpable, and then its /proc/self belongs to root. */
@@ -127,7 +128,8 @@ void actor_end(struct actor *actor)
 	if (waitpid(actor->pid, &status, 0) != actor->pid)
 		die("waitpid: %s", strerror(errno));
 	if (!ended)
-		check(false, "a process of the test ends", "%d did not within a minute", actor->pid);
+		check(false, "a process of the test ends", "%d did not within a minute",
+		      actor->pid);
 	else if (WIFSIGNALED(status))
 		check(false, "a process of the test ends well", "%d was ended by signal %d",
 		      actor->pid, WTERMSIG(status));

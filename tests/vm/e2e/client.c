@@ -33,8 +33,8 @@ bool check_refused(int result, int error, uint32_t reason, const char *name)
 	return check(result == -error && refusal->error == error && refusal->reason == reason &&
 			     strlen(refusal->text) > 10,
 		     name, "instead of %s, reason %s: the call returned %s; %s",
-		     strerrorname_np(error), dmabroker_reason_name(reason), strerrorname_np(-result),
-		     last_refusal());
+		     strerrorname_np(error), dmabroker_reason_name(reason),
+		     strerrorname_np(-result), last_refusal());
 }
 
 struct dmabroker *client_connect(void)
@@ -61,8 +61,8 @@ int client_try_alloc(struct dmabroker *broker, uint64_t size_bytes, uint32_t kin
 	return dmabroker_alloc(broker, &params, ret);
 }
 
-struct dmabroker_buffer *client_alloc(struct dmabroker *broker, uint64_t size_bytes,
-				      uint32_t kind, uint64_t attributes, unsigned int nr_devices)
+struct dmabroker_buffer *client_alloc(struct dmabroker *broker, uint64_t size_bytes, uint32_t kind,
+				      uint64_t attributes, unsigned int nr_devices)
 {
 	struct dmabroker_buffer *buffer;
 

@@ -9,8 +9,8 @@
 
 /* These die when the library refuses, with the refusal's own words. */
 struct dmabroker *client_connect(void);
-struct dmabroker_buffer *client_alloc(struct dmabroker *broker, uint64_t size_bytes,
-				      uint32_t kind, uint64_t attributes, unsigned int nr_devices);
+struct dmabroker_buffer *client_alloc(struct dmabroker *broker, uint64_t size_bytes, uint32_t kind,
+				      uint64_t attributes, unsigned int nr_devices);
 void *client_mmap(struct dmabroker_buffer *buffer, uint32_t access);
 struct dmabroker_mapping *client_map(struct dmabroker_buffer *buffer, unsigned int device,
 				     uint32_t direction);

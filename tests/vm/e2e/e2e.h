@@ -79,7 +79,6 @@ void await_nod(struct actor *other);
 void actor_end(struct actor *actor);
 void actor_kill(struct actor *actor);
 
-/* Waits until nothing in the kernel is left to be closed for a process that has ended. */
 uid_t user_id(const char *user);
 
 /* The broker, started anew with this text as its configuration. NULL: the machine's own. */
