@@ -21,6 +21,25 @@
 /* How long anything may take. */
 #define PATIENCE_MS 5000
 
+/* Check's own assertions work inside of tests only; main() uses what is here, too. */
+extern bool inside_test;
+void fail_at(const char *file, int line, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+#define must(condition, ...)                                      \
+	do {                                                      \
+		if (!(condition))                                 \
+			fail_at(__FILE__, __LINE__, __VA_ARGS__); \
+	} while (0)
+
+/* As numbers; each side is looked at once. */
+#define must_be(a, op, b)                                                                       \
+	do {                                                                                    \
+		long long _a = (long long)(a), _b = (long long)(b);                             \
+		if (!(_a op _b))                                                                \
+			fail_at(__FILE__, __LINE__, "%s is %lld, and not %s %lld", #a, _a, #op, \
+				_b);                                                            \
+	} while (0)
+
 struct raw {
 	int sock;
 	uint32_t serial; /* of the latest request */
@@ -87,6 +106,7 @@ void raw_settles(struct raw *raw, uint64_t buffers, uint64_t mappings, int ms);
 
 void fds_close(int *fds, unsigned int nr);
 int64_t now_ms(void);
+void pause_ms(int ms);
 
 /* The shared broker: at $DMABROKER_SOCKET, or started by main(). */
 const char *shared_socket(void);

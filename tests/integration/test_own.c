@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What needs a broker of a special kind: other limits, few file descriptors, or a look at how it
+ * starts and ends.
+ */
+#include <check.h>
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "proto/cleanup.h"
+#include "suites.h"
+
+static struct own_broker broker;
+
+START_TEST(quotas)
+{
+	struct wire_alloc request = raw_alloc_request(8192, 1);
+	struct wire_share share = { 0 };
+	const struct wire_refusal *refusal;
+	uint32_t devices[4];
+	struct wire_map map = { .direction = WIRE_DIR_BIDIRECTIONAL };
+	struct raw raw, second, third;
+	const struct wire_hello hello = { .version_min = WIRE_VERSION,
+					  .version_max = WIRE_VERSION };
+	uint64_t ids[4];
+	char config[256];
+	int fds[4], mapping_fds[2];
+
+	snprintf(config, sizeof(config),
+		 "[user %u]\nbytes = 16K\nbuffers = 4\nmappings = 2\nclients = 2\ntokens = 2\n"
+		 "contiguous-bytes = 4K\n",
+		 geteuid());
+	own_broker_start(&broker, config, (uid_t)-1, 0);
+	raw_hello(&raw, broker.socket);
+
+	raw_alloc(&raw, 4096, 3, ids, fds);
+	refusal = raw_refused(&raw, WIRE_REASON_QUOTA_BYTES, WIRE_OP_ALLOC, &request,
+			      sizeof(request), NULL, 0);
+	ck_assert_uint_eq(refusal->limit, 16384);
+	ck_assert_uint_eq(refusal->value, 20480);
+	ck_assert_ptr_nonnull(strstr(refusal->text, "20480"));
+	request = raw_alloc_request(1, 2);
+	raw_refused(&raw, WIRE_REASON_QUOTA_BYTES, WIRE_OP_ALLOC, &request, sizeof(request), NULL,
+		    0);
+	raw_alloc(&raw, 1, 1, ids + 3, fds + 3);
+
+	raw_devices(&raw, devices, 4);
+	map.buffer_id = ids[0];
+	map.device_id = devices[0];
+	raw_map(&raw, ids[0], devices[0], WIRE_DIR_BIDIRECTIONAL, &mapping_fds[0]);
+	raw_map(&raw, ids[1], devices[0], WIRE_DIR_BIDIRECTIONAL, &mapping_fds[1]);
+	raw_refused(&raw, WIRE_REASON_QUOTA_MAPPINGS, WIRE_OP_MAP, &map, sizeof(map), NULL, 0);
+	fd_close(mapping_fds[1]);
+	raw_map(&raw, ids[0], devices[0], WIRE_DIR_BIDIRECTIONAL, &mapping_fds[1]);
+	fds_close(mapping_fds, 2);
+
+	share.id = ids[0];
+	raw_call(&raw, WIRE_OP_BUFFER_SHARE, &share, sizeof(share), NULL, 0);
+	raw_call(&raw, WIRE_OP_BUFFER_SHARE, &share, sizeof(share), NULL, 0);
+	raw_refused(&raw, WIRE_REASON_QUOTA_TOKENS, WIRE_OP_BUFFER_SHARE, &share, sizeof(share),
+		    NULL, 0);
+	raw_release(&raw, ids[0]);
+	share.id = ids[1];
+	raw_call(&raw, WIRE_OP_BUFFER_SHARE, &share, sizeof(share), NULL, 0);
+
+	raw_hello(&second, broker.socket);
+	raw_open(&third, broker.socket);
+	refusal = raw_refused(&third, WIRE_REASON_QUOTA_CLIENTS, WIRE_OP_HELLO, &hello,
+			      sizeof(hello), NULL, 0);
+	ck_assert_uint_eq(refusal->limit, 2);
+	raw_dropped(&third);
+	raw_close(&third);
+	raw_close(&second);
+	raw_alive(&raw);
+
+	fds_close(fds, 3);
+	raw_settles(&raw, 1, 0, 1000);
+	request = raw_alloc_request(8192, 1);
+	request.attributes = WIRE_ATTR_FORCE_CONTIGUOUS;
+	raw_refused(&raw, WIRE_REASON_QUOTA_CONTIGUOUS_BYTES, WIRE_OP_ALLOC, &request,
+		    sizeof(request), NULL, 0);
+	fd_close(fds[3]);
+	raw_close(&raw);
+	own_broker_stop(&broker);
+}
+END_TEST
+
+/* The machine's total is above every account, and ready buffers make way for requests. */
+START_TEST(machine_total)
+{
+	struct wire_alloc request = raw_alloc_request(192 << 10, 1);
+	const struct wire_refusal *refusal;
+	uint64_t ids[2];
+	struct raw raw;
+	int fds[2];
+	char config[256];
+
+	snprintf(config, sizeof(config),
+		 "[broker]\nmachine-total = 1M\n[pool]\nbuffers = 8 x 64K coherent\n"
+		 "[user %u]\nbytes = unlimited\nbuffers = unlimited\n",
+		 geteuid());
+	own_broker_start(&broker, config, (uid_t)-1, 0);
+	raw_hello(&raw, broker.socket);
+	for (int64_t start_ms = now_ms(); raw_status(&raw).charged_bytes < 512 << 10;
+	     poll(NULL, 0, 20))
+		ck_assert_int_lt(now_ms() - start_ms, PATIENCE_MS);
+	raw_alloc(&raw, 896 << 10, 1, ids, fds);
+	refusal = raw_refused(&raw, WIRE_REASON_MACHINE_TOTAL, WIRE_OP_ALLOC, &request,
+			      sizeof(request), NULL, 0);
+	/* The ready buffers went, and the rest was refused because of what is really in use. */
+	raw_alloc(&raw, 128 << 10, 1, ids + 1, fds + 1);
+	ck_assert_uint_eq(refusal->limit, 1 << 20);
+	fds_close(fds, 2);
+	raw_close(&raw);
+	own_broker_stop(&broker);
+}
+END_TEST
+
+START_TEST(silent_peer)
+{
+	struct raw mute, talking;
+	int64_t start_ms;
+
+	own_broker_start(&broker, "[broker]\nhello-timeout = 1\n", (uid_t)-1, 0);
+	raw_hello(&talking, broker.socket);
+	raw_open(&mute, broker.socket);
+	start_ms = now_ms();
+	raw_dropped(&mute);
+	ck_assert_int_ge(now_ms() - start_ms, 900);
+	ck_assert_int_lt(now_ms() - start_ms, 3000);
+	raw_alive(&talking);
+	raw_close(&mute);
+	raw_close(&talking);
+	own_broker_stop(&broker);
+}
+END_TEST
+
+/* Out of fds at accept: others are served, nobody spins, and it recovers. */
+START_TEST(too_many_connections)
+{
+	struct raw raws[100];
+	unsigned int nr = 0, turned_away = 0;
+	const struct wire_hello hello = { .version_min = WIRE_VERSION,
+					  .version_max = WIRE_VERSION };
+	char config[128];
+
+	snprintf(config, sizeof(config), "[user %u]\nclients = unlimited\n[broker]\nclients = 40\n",
+		 geteuid());
+	own_broker_start(&broker, config, (uid_t)-1, 0);
+	for (; nr < 50; nr++) {
+		raw_open(&raws[nr], broker.socket);
+		if (nr < 40)
+			raw_call(&raws[nr], WIRE_OP_HELLO, &hello, sizeof(hello), NULL, 0);
+	}
+	for (unsigned int i = 40; i < nr; i++) {
+		raw_refused(&raws[i], WIRE_REASON_QUOTA_CLIENTS, WIRE_OP_HELLO, &hello,
+			    sizeof(hello), NULL, 0);
+		turned_away++;
+	}
+	ck_assert_uint_eq(turned_away, 10);
+	raw_alive(&raws[0]);
+	for (unsigned int i = 0; i < nr; i++)
+		raw_close(&raws[i]);
+	for (int64_t start_ms = now_ms();;) {
+		struct raw again;
+		bool in;
+
+		raw_open(&again, broker.socket);
+		raw_send(&again, WIRE_OP_HELLO, 0, &hello, sizeof(hello), NULL, 0);
+		in = raw_recv(&again) &&
+		     ((struct wire_header *)again.reply.bytes)->flags == WIRE_FLAG_REPLY;
+		raw_close(&again);
+		if (in)
+			break;
+		ck_assert_int_lt(now_ms() - start_ms, PATIENCE_MS);
+	}
+	own_broker_stop(&broker);
+}
+END_TEST
+
+static int run_broker(const char *config, const char *option, const char *value)
+{
+	char path[] = "/tmp/dmabroker-test-conf-XXXXXX";
+	int fd = mkstemp(path);
+	int status;
+	pid_t pid;
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(write(fd, config, strlen(config)), (ssize_t)strlen(config));
+	fd_close(fd);
+	pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		const char *program = getenv("DMABROKERD");
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (!freopen("/dev/null", "w", stderr) || !freopen("/dev/null", "w", stdout))
+			_exit(126);
+		execl(program ? program : DMABROKERD_PATH, "dmabrokerd", "--config", path, option,
+		      value, NULL);
+		_exit(127);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	unlink(path);
+	ck_assert(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+START_TEST(exit_status)
+{
+	char stale[] = "/tmp/dmabroker-test-stale-XXXXXX";
+	int fd = mkstemp(stale);
+
+	ck_assert_int_eq(run_broker("", "--help", NULL), 0);
+	ck_assert_int_eq(run_broker("", "--version", NULL), 0);
+	ck_assert_int_eq(run_broker("", "--check-config", NULL), 0);
+	ck_assert_int_eq(run_broker("[limits]\nbites = 1\n", "--check-config", NULL), 78);
+	ck_assert_int_eq(run_broker("", "--no-such-option", NULL), 2);
+	ck_assert_int_eq(run_broker("", "--log-level", "loud"), 2);
+	ck_assert_int_eq(run_broker("", "--backend", "none-such"), 1);
+	/* What is at the path and is no socket is not removed. */
+	ck_assert_int_eq(run_broker("[broker]\nbackend = sim\n", "--socket", stale), 1);
+	ck_assert_int_eq(access(stale, F_OK), 0);
+	unlink(stale);
+	fd_close(fd);
+}
+END_TEST
+
+START_TEST(second_broker)
+{
+	struct raw raw;
+
+	own_broker_start(&broker, "", (uid_t)-1, 0);
+	raw_hello(&raw, broker.socket);
+	ck_assert_int_eq(run_broker("[broker]\nbackend = sim\n", "--socket", broker.socket), 1);
+	raw_alive(&raw);
+	raw_close(&raw);
+	own_broker_stop(&broker);
+}
+END_TEST
+
+Suite *suite_own(void)
+{
+	Suite *suite = suite_create("own");
+	TCase *tcase = tcase_create("own");
+
+	tcase_set_timeout(tcase, 60);
+	tcase_add_test(tcase, quotas);
+	tcase_add_test(tcase, machine_total);
+	tcase_add_test(tcase, silent_peer);
+	tcase_add_test(tcase, too_many_connections);
+	tcase_add_test(tcase, exit_status);
+	tcase_add_test(tcase, second_broker);
+	suite_add_tcase(suite, tcase);
+	return suite;
+}
