@@ -100,7 +100,7 @@ int edu_wait(struct edu *edu)
 static int edu_start(struct edu *edu, uint64_t source, uint64_t destination, size_t length_bytes,
 		     uint64_t command)
 {
-	if (!length_bytes || length_bytes > EDU_MEMORY_BYTES)
+	if (!length_bytes || length_bytes > EDU_TRANSFER_MAX_BYTES)
 		return -EINVAL;
 	/* What the CPU wrote to the buffer is to be in memory before the device is told to look. */
 	__sync_synchronize();

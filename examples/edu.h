@@ -9,8 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The device's own memory: the longest transfer. */
-#define EDU_MEMORY_BYTES 4096
+/* The longest transfer: a byte less than the device has memory. QEMU ends the machine for that one. */
+#define EDU_TRANSFER_MAX_BYTES 4095
 
 struct edu;
 
@@ -28,7 +28,7 @@ void edu_close(struct edu *edu);
  * edu_read_memory() - let the device fetch bytes from memory into its own
  * @edu:          the device
  * @dma_address:  where, in the device's address space
- * @length_bytes: 1 to EDU_MEMORY_BYTES
+ * @length_bytes: 1 to EDU_TRANSFER_MAX_BYTES
  *
  * Return: 0, -EINVAL, or -ETIMEDOUT when the device does not finish within two seconds.
  */
@@ -38,7 +38,7 @@ int edu_read_memory(struct edu *edu, uint64_t dma_address, size_t length_bytes);
  * edu_write_memory() - let the device store bytes of its own into memory
  * @edu:          the device
  * @dma_address:  where, in the device's address space
- * @length_bytes: 1 to EDU_MEMORY_BYTES
+ * @length_bytes: 1 to EDU_TRANSFER_MAX_BYTES
  *
  * Return: as edu_read_memory().
  */

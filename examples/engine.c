@@ -93,7 +93,7 @@ static int copy_piece(struct engine *engine, uint64_t source, uint64_t destinati
 int engine_copy(struct engine *engine, const struct dmabroker_mapping *mapping, uint64_t from_bytes,
 		uint64_t to_bytes, uint64_t length_bytes)
 {
-	const uint64_t piece_max_bytes = engine->edu ? EDU_MEMORY_BYTES : SIM_COPY_BYTES;
+	const uint64_t piece_max_bytes = engine->edu ? EDU_TRANSFER_MAX_BYTES : SIM_COPY_BYTES;
 
 	while (length_bytes) {
 		uint64_t source, destination, run, piece = length_bytes;
