@@ -123,18 +123,35 @@ uint64_t buffer_id(const struct dmabroker_buffer *buffer)
 	return dmabroker_buffer_get_info(buffer)->id;
 }
 
-uint64_t dma_address(const struct dmabroker_mapping *mapping, uint64_t offset_bytes)
+/* The segment that holds an offset; what is left of the offset is the place in it. */
+static const struct dmabroker_segment *segment_at(const struct dmabroker_mapping *mapping,
+						  uint64_t *offset_bytes)
 {
 	const struct dmabroker_segment *segments;
 	size_t count;
 
 	segments = dmabroker_mapping_get_segments(mapping, &count);
 	for (size_t i = 0; i < count; i++) {
-		if (offset_bytes < segments[i].length_bytes)
-			return segments[i].dma_address + offset_bytes;
-		offset_bytes -= segments[i].length_bytes;
+		if (*offset_bytes < segments[i].length_bytes)
+			return &segments[i];
+		*offset_bytes -= segments[i].length_bytes;
 	}
 	die("the segments of a mapping end before its buffer");
+}
+
+uint64_t dma_address(const struct dmabroker_mapping *mapping, uint64_t offset_bytes)
+{
+	const struct dmabroker_segment *segment = segment_at(mapping, &offset_bytes);
+
+	return segment->dma_address + offset_bytes;
+}
+
+size_t dma_room(const struct dmabroker_mapping *mapping, uint64_t offset_bytes, size_t size)
+{
+	const struct dmabroker_segment *segment = segment_at(mapping, &offset_bytes);
+
+	return segment->length_bytes - offset_bytes < size ? segment->length_bytes - offset_bytes
+							   : size;
 }
 
 static struct dmabroker_list *ledger_list(struct dmabroker *root, uint32_t type)

@@ -32,6 +32,8 @@ const char *last_refusal(void);
 uint64_t buffer_id(const struct dmabroker_buffer *buffer);
 /* What the device has to use for this byte of the buffer. */
 uint64_t dma_address(const struct dmabroker_mapping *mapping, uint64_t offset_bytes);
+/* How many bytes from there on have consecutive addresses; at most @size. */
+size_t dma_room(const struct dmabroker_mapping *mapping, uint64_t offset_bytes, size_t size);
 
 /* What root sees of an account; zeroes where there is none. */
 struct account {

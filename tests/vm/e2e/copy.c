@@ -4,9 +4,9 @@
  * it at their own DMA addresses, user2 gets it by token and finds the right bytes. All of it goes
  * through the daemon, the library and user-space drivers that only have the devices' registers.
  *
- * The buffer is 16 pages. The first device copies pages 0-7 to 8-15; the CPU erases 0-7; the second
- * device copies 8-15 to 7-0, in reverse. So each device reads what another one wrote, and a page
- * that is where it belongs was moved twice.
+ * The first device copies the first half to the second one. The CPU erases the first half; the
+ * second device copies the second half back, its two quarters exchanged. So each device reads what
+ * another one wrote, and a byte that is where it belongs was moved twice.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -15,9 +15,9 @@
 #include "examples/edu.h"
 #include "trace.h"
 
-#define PAGES	   16u
-#define HALF	   (PAGES / 2)
-#define SIZE_BYTES ((size_t)PAGES * PAGE)
+#define SIZE_BYTES ((size_t)64 * KIB)
+#define HALF	   (SIZE_BYTES / 2)
+#define QUARTER	   (SIZE_BYTES / 4)
 
 /* What user1 tells about its buffer. */
 struct handover {
@@ -25,24 +25,27 @@ struct handover {
 	struct dmabroker_token token;
 };
 
-/* Every page differs from every other, and from itself shifted. */
-static uint8_t pattern(unsigned int page, unsigned int at)
+/* No two places have the same bytes, nor the same ones a little further on. */
+static uint8_t pattern(unsigned int seed, size_t at)
 {
-	return (uint8_t)(page * 37 + at * 7 + at / 256 + 1);
+	return (uint8_t)(seed + at * 7 + at / 256 * 37 + at / 4096 * 11 + 1);
 }
 
-static void page_fill(uint8_t *page, unsigned int number)
+static void pattern_fill(uint8_t *memory, unsigned int seed, size_t size)
 {
-	for (unsigned int i = 0; i < PAGE; i++)
-		page[i] = pattern(number, i);
+	for (size_t i = 0; i < size; i++)
+		memory[i] = pattern(seed, i);
 }
 
-static bool page_has(const uint8_t *page, unsigned int number)
+/* How many of @size bytes differ from the pattern's part that begins at @from. */
+static unsigned int pattern_differs(const uint8_t *memory, unsigned int seed, size_t from,
+				    size_t size)
 {
-	for (unsigned int i = 0; i < PAGE; i++)
-		if (page[i] != pattern(number, i))
-			return false;
-	return true;
+	unsigned int wrong = 0;
+
+	for (size_t i = 0; i < size; i++)
+		wrong += memory[i] != pattern(seed, from + i);
+	return wrong;
 }
 
 static struct edu *device_open(unsigned int device)
@@ -55,16 +58,27 @@ static struct edu *device_open(unsigned int device)
 	return edu;
 }
 
-/* A page through the device: in at one DMA address, out at another. */
-static void device_copies(struct edu *edu, struct dmabroker_mapping *mapping, unsigned int from,
-			  unsigned int to)
+/* Through the device, in pieces that it and the segments allow; in at one address, out at another. */
+static void device_copies(struct edu *edu, struct dmabroker_mapping *mapping, size_t from,
+			  size_t to, size_t size)
 {
-	int r = edu_read_memory(edu, dma_address(mapping, (uint64_t)from * PAGE), PAGE);
+	while (size) {
+		size_t piece = dma_room(mapping, from, size), room = dma_room(mapping, to, size);
+		int r;
 
-	if (r == 0)
-		r = edu_write_memory(edu, dma_address(mapping, (uint64_t)to * PAGE), PAGE);
-	if (r < 0)
-		die("a device copies page %u to %u: %s", from, to, strerror(-r));
+		if (piece > room)
+			piece = room;
+		if (piece > EDU_TRANSFER_MAX_BYTES)
+			piece = EDU_TRANSFER_MAX_BYTES;
+		r = edu_read_memory(edu, dma_address(mapping, from), piece);
+		if (r == 0)
+			r = edu_write_memory(edu, dma_address(mapping, to), piece);
+		if (r < 0)
+			die("a device copies %zu bytes: %s", piece, strerror(-r));
+		from += piece;
+		to += piece;
+		size -= piece;
+	}
 }
 
 static void check_buffer(const struct dmabroker_buffer *buffer)
@@ -113,47 +127,52 @@ static void check_mappings(struct dmabroker_mapping *mappings[2])
 	      flags[0], flags[1]);
 }
 
-/* The device has page 0 in its memory, from a mapping that may only be read. */
+/* The device gets something to write from one place; it may not write it to another. */
 static void check_to_device(struct dmabroker_buffer *buffer, uint8_t *memory, struct edu *edu,
 			    struct dmabroker_mapping *both_ways)
 {
 	struct dmabroker_mapping *to = client_map(buffer, 0, DMABROKER_DIR_TO_DEVICE);
-	const unsigned int source = 1, target = 2;
-	const uint64_t at = (uint64_t)target * PAGE;
+	const size_t source = PAGE, target = 2 * PAGE, size = EDU_TRANSFER_MAX_BYTES;
 
-	page_fill(memory + source * PAGE, 200);
-	memset(memory + at, 0x55, PAGE);
-	if (edu_read_memory(edu, dma_address(to, (uint64_t)source * PAGE), PAGE) < 0 ||
-	    edu_write_memory(edu, dma_address(to, at), PAGE) < 0)
+	pattern_fill(memory + source, 200, size);
+	memset(memory + target, 0x55, size);
+	if (edu_read_memory(edu, dma_address(to, source), size) < 0 ||
+	    edu_write_memory(edu, dma_address(to, target), size) < 0)
 		die("the device does not answer");
-	check(filled_with(memory + at, 0x55, PAGE), "a to-device mapping stops a device's write",
-	      "the page begins with 0x%02x 0x%02x", memory[at], memory[at + 1]);
-	if (edu_write_memory(edu, dma_address(both_ways, at), PAGE) < 0)
+	check(filled_with(memory + target, 0x55, size),
+	      "a to-device mapping stops a device's write",
+	      "what is there begins with 0x%02x 0x%02x", memory[target], memory[target + 1]);
+	if (edu_write_memory(edu, dma_address(both_ways, target), size) < 0)
 		die("the device does not answer");
-	check(page_has(memory + at, 200), "the same write arrives through a bidirectional one",
-	      "the page begins with 0x%02x 0x%02x", memory[at], memory[at + 1]);
+	check(pattern_differs(memory + target, 200, 0, size) == 0,
+	      "the same write arrives through a bidirectional one",
+	      "what is there begins with 0x%02x 0x%02x", memory[target], memory[target + 1]);
 	dmabroker_unmap(to);
+}
+
+/* What is in the buffer when both devices have done their part. */
+static unsigned int wrong_bytes(const uint8_t *memory)
+{
+	return pattern_differs(memory, 0, QUARTER, QUARTER) +
+	       pattern_differs(memory + QUARTER, 0, 0, QUARTER) +
+	       pattern_differs(memory + HALF, 0, 0, HALF);
 }
 
 static void run_devices(uint8_t *memory, struct edu *edus[2], struct dmabroker_mapping *mappings[2])
 {
-	unsigned int page, wrong = 0;
+	unsigned int wrong;
 
-	for (page = 0; page < PAGES; page++)
-		page_fill(memory + page * PAGE, page);
-	for (page = 0; page < HALF; page++)
-		device_copies(edus[0], mappings[0], page, HALF + page);
-	for (page = 0; page < HALF; page++)
-		wrong += !page_has(memory + (HALF + page) * PAGE, page);
-	check(wrong == 0, "device 0 copied eight pages to another offset", "%u of them are wrong",
+	pattern_fill(memory, 0, HALF);
+	device_copies(edus[0], mappings[0], 0, HALF, HALF);
+	wrong = pattern_differs(memory + HALF, 0, 0, HALF);
+	check(wrong == 0, "device 0 copied the first half to another offset", "%u bytes are wrong",
 	      wrong);
-	memset(memory, 0xee, (size_t)HALF * PAGE);
-	for (page = 0; page < HALF; page++)
-		device_copies(edus[1], mappings[1], HALF + page, HALF - 1 - page);
-	for (page = 0; page < HALF; page++)
-		wrong += !page_has(memory + (HALF - 1 - page) * PAGE, page);
-	check(wrong == 0, "device 1 copied them back through its own DMA addresses",
-	      "%u of them are wrong", wrong);
+	memset(memory, 0xee, HALF);
+	device_copies(edus[1], mappings[1], HALF, QUARTER, QUARTER);
+	device_copies(edus[1], mappings[1], HALF + QUARTER, 0, QUARTER);
+	wrong = wrong_bytes(memory);
+	check(wrong == 0, "device 1 copied it back through its own DMA addresses",
+	      "%u bytes are wrong", wrong);
 }
 
 static void user1(struct actor *root, const void *argument)
@@ -197,7 +216,6 @@ static void user2(struct actor *root, const void *argument)
 	struct dmabroker *broker = client_connect();
 	struct dmabroker_mapping *mapping;
 	struct dmabroker_buffer *buffer;
-	unsigned int wrong = 0;
 	struct handover handover;
 	uint8_t *memory;
 
@@ -209,12 +227,8 @@ static void user2(struct actor *root, const void *argument)
 		      dmabroker_buffer_get_info(buffer)->owner_uid == user_id("user1"),
 	      "user2 opens it by token, and it is user1's", "id %llu, uid %u",
 	      (unsigned long long)buffer_id(buffer), dmabroker_buffer_get_info(buffer)->owner_uid);
-	for (unsigned int page = 0; page < HALF; page++) {
-		wrong += !page_has(memory + (HALF + page) * PAGE, page);
-		wrong += !page_has(memory + (HALF - 1 - page) * PAGE, page);
-	}
-	check(wrong == 0, "user2 finds every byte right, in another process",
-	      "%u of %u pages are wrong", wrong, PAGES);
+	check(wrong_bytes(memory) == 0, "user2 finds every byte right, in another process",
+	      "%u bytes are wrong", wrong_bytes(memory));
 	memory[SIZE_BYTES - 1] = 0x77;
 	check_refused(client_try_map(buffer, 1, DMABROKER_DIR_BIDIRECTIONAL, &mapping), EACCES,
 		      DMABROKER_REASON_DEVICE_NOT_ALLOWED, "user2 may not map it to a device");

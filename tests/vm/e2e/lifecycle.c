@@ -15,6 +15,7 @@
 #define SIZE_BYTES (64 * KIB)
 #define OLD	   0x31
 #define NEW	   0x62
+#define LENGTH	   EDU_TRANSFER_MAX_BYTES
 
 /* What user1 tells root, and root user1, step by step. */
 struct handover {
@@ -59,15 +60,15 @@ static struct edu *device_open(unsigned int device)
 	return edu;
 }
 
-/* A page of NEW from the device into the second page; true if it arrived. */
+/* Bytes NEW from the device into the second page; true if it arrived. */
 static bool device_works(struct edu *edu, struct dmabroker_mapping *mapping, uint8_t *memory)
 {
-	memset(memory, NEW, PAGE);
-	memset(memory + PAGE, OLD, PAGE);
-	if (edu_read_memory(edu, dma_address(mapping, 0), PAGE) < 0 ||
-	    edu_write_memory(edu, dma_address(mapping, PAGE), PAGE) < 0)
+	memset(memory, NEW, LENGTH);
+	memset(memory + PAGE, OLD, LENGTH);
+	if (edu_read_memory(edu, dma_address(mapping, 0), LENGTH) < 0 ||
+	    edu_write_memory(edu, dma_address(mapping, PAGE), LENGTH) < 0)
 		die("the device does not answer");
-	return filled_with(memory + PAGE, NEW, PAGE);
+	return filled_with(memory + PAGE, NEW, LENGTH);
 }
 
 static void user1_loses_device(struct actor *root, const void *argument)
@@ -88,15 +89,15 @@ static void user1_loses_device(struct actor *root, const void *argument)
 	dmabroker_set_event_handler(dispatching.broker, on_event, &dispatching.ended);
 	check(device_works(edus[0], lost, memory), "the device writes while it is bound",
 	      "the page begins with 0x%02x", memory[PAGE]);
-	memset(memory + PAGE, OLD, PAGE);
+	memset(memory + PAGE, OLD, LENGTH);
 	/* Under way when the device is unbound. */
-	if (edu_start_write(edus[0], address, PAGE) < 0)
+	if (edu_start_write(edus[0], address, LENGTH) < 0)
 		die("the device does not answer");
 	say(root, &handover, sizeof(handover));
 	await_nod(root); /* unbound, and bus mastering on again by root's hand */
 	edu_wait(edus[0]);
-	edu_write_memory(edus[0], address, PAGE);
-	check(filled_with(memory + PAGE, OLD, PAGE),
+	edu_write_memory(edus[0], address, LENGTH);
+	check(filled_with(memory + PAGE, OLD, LENGTH),
 	      "no write of the device arrives after unbind returned, even with bus mastering on",
 	      "the page begins with 0x%02x", memory[PAGE]);
 	r = dmabroker_sync_for_device(lost, 0, 0);

@@ -18,6 +18,7 @@
 #define SWEEP_US 6000u
 #define OLD	 0x21
 #define NEW	 0x84
+#define LENGTH	 EDU_TRANSFER_MAX_BYTES
 
 struct race {
 	struct dmabroker_buffer *buffer;
@@ -33,10 +34,10 @@ struct race {
 /* The device has what it will write, and the IOMMU has used this mapping's address. */
 static void load_device(struct race *race, struct dmabroker_mapping *mapping)
 {
-	memset((void *)race->memory, NEW, PAGE);
-	if (edu_read_memory(race->edu, dma_address(mapping, 0), PAGE) < 0)
+	memset((void *)race->memory, NEW, LENGTH);
+	if (edu_read_memory(race->edu, dma_address(mapping, 0), LENGTH) < 0)
 		die("the device does not answer");
-	memset((void *)race->memory, OLD, PAGE);
+	memset((void *)race->memory, OLD, LENGTH);
 }
 
 static void measure(struct race *race)
@@ -49,8 +50,8 @@ static void measure(struct race *race)
 
 		load_device(race, mapping);
 		start = now_us();
-		edu_start_write(race->edu, dma_address(mapping, 0), PAGE);
-		while (race->memory[PAGE - 1] == OLD)
+		edu_start_write(race->edu, dma_address(mapping, 0), LENGTH);
+		while (race->memory[LENGTH - 1] == OLD)
 			if (now_us() > start + 5000000)
 				die("the transfer does not arrive");
 		took = now_us() - start;
@@ -64,25 +65,25 @@ static void one_round(struct race *race, uint64_t delay_us)
 {
 	struct dmabroker_mapping *mapping =
 		client_map(race->buffer, 0, DMABROKER_DIR_BIDIRECTIONAL);
-	uint8_t at_return[PAGE];
+	uint8_t at_return[LENGTH];
 	uint64_t start;
 
 	load_device(race, mapping);
 	start = now_us();
-	edu_start_write(race->edu, dma_address(mapping, 0), PAGE);
+	edu_start_write(race->edu, dma_address(mapping, 0), LENGTH);
 	if (delay_us > 2000)
 		sleep_us(delay_us - 2000);
 	while (now_us() < start + delay_us)
 		;
 	dmabroker_unmap(mapping);
-	memcpy(at_return, (void *)race->memory, PAGE);
+	memcpy(at_return, (void *)race->memory, LENGTH);
 	if (edu_wait(race->edu) < 0)
 		die("the device does not finish");
 	sleep_us(3000);
-	race->late += memcmp(at_return, (void *)race->memory, PAGE) != 0;
-	if (filled_with(at_return, NEW, PAGE))
+	race->late += memcmp(at_return, (void *)race->memory, LENGTH) != 0;
+	if (filled_with(at_return, NEW, LENGTH))
 		race->arrived++;
-	else if (filled_with(at_return, OLD, PAGE))
+	else if (filled_with(at_return, OLD, LENGTH))
 		race->stopped++;
 	else
 		race->torn++;

@@ -18,6 +18,7 @@
 #include "examples/edu.h"
 
 #define SIZE_BYTES ((size_t)64 * KIB)
+#define LENGTH	   EDU_TRANSFER_MAX_BYTES
 
 struct shares {
 	struct dmabroker_token read_only;
@@ -194,7 +195,7 @@ static void user2(struct actor *root, const void *argument)
 /* The first page through a device whose memory is not that page. */
 static void device_writes(struct edu *edu, struct dmabroker_mapping *mapping)
 {
-	if (edu_write_memory(edu, dma_address(mapping, PAGE), PAGE) < 0)
+	if (edu_write_memory(edu, dma_address(mapping, PAGE), LENGTH) < 0)
 		die("the device does not answer");
 }
 
@@ -216,16 +217,16 @@ static void attack_with_device(struct dmabroker_buffer *share, struct dmabroker_
 	if (edu_open(&edu, device_names[0]) < 0)
 		die("the registers of %s: %s", device_names[0], strerror(errno));
 	memset((void *)memory, 0x42, 2 * PAGE);
-	if (edu_read_memory(edu, dma_address(mapping, 0), PAGE) < 0)
+	if (edu_read_memory(edu, dma_address(mapping, 0), LENGTH) < 0)
 		die("the device does not answer");
-	memset((void *)(memory + PAGE), 0x10, PAGE);
+	memset((void *)(memory + PAGE), 0x10, LENGTH);
 	device_writes(edu, mapping);
-	check(filled_with(memory + PAGE, 0x10, PAGE), "read-only: a device's write does not arrive",
-	      "the byte is 0x%02x", memory[PAGE]);
+	check(filled_with(memory + PAGE, 0x10, LENGTH),
+	      "read-only: a device's write does not arrive", "the byte is 0x%02x", memory[PAGE]);
 	dmabroker_unmap(mapping);
 	mapping = client_map(whole, 0, DMABROKER_DIR_FROM_DEVICE);
 	device_writes(edu, mapping);
-	check(filled_with(memory + PAGE, 0x42, PAGE),
+	check(filled_with(memory + PAGE, 0x42, LENGTH),
 	      "read-write: it does, and with the right bytes", "the byte is 0x%02x", memory[PAGE]);
 	dmabroker_unmap(mapping);
 	edu_close(edu);
