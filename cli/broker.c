@@ -24,12 +24,14 @@ static const char *socket_path(const struct cli *cli)
 static int no_broker(const struct cli *cli, int error)
 {
 	const char *path = socket_path(cli);
+	const char *text = dmabroker_get_refusal()->text;
 
-	if (error == -ENAMETOOLONG || error == -EINVAL)
-		return wrong_usage(cli, "%s cannot be a socket: %s", path, strerror(-error));
-	complain("no broker at %s: %s", path,
-		 dmabroker_get_refusal()->text[0] ? dmabroker_get_refusal()->text
-						  : strerror(-error));
+	if (!text[0])
+		text = strerror(-error);
+	if (strstr(text, path))
+		complain("no broker: %s", text);
+	else
+		complain("no broker at %s: %s", path, text);
 	if (strcmp(path, DEFAULT_SOCKET) == 0)
 		complain("look at 'systemctl status dmabroker.socket dmabroker.service'; "
 			 "'systemctl enable --now dmabroker.socket' starts it now and at boot");
@@ -86,6 +88,9 @@ int broker_connect(const struct cli *cli, struct dmabroker **ret)
 	r = dmabroker_connect(&params, ret);
 	if (r == 0)
 		return STATUS_DONE;
+	if (r == -ENAMETOOLONG)
+		return wrong_usage(cli, "%s cannot be a socket: %s", socket_path(cli),
+				   strerror(-r));
 	if (dmabroker_get_refusal()->reason != DMABROKER_REASON_NONE)
 		return broker_failed(cli, r);
 	return no_broker(cli, r);

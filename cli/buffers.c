@@ -69,19 +69,45 @@ static int add_mapping(const struct cli *cli, struct dmabroker *broker,
 	return STATUS_DONE;
 }
 
+static int compare_ids(const void *a, const void *b)
+{
+	const struct dmabroker_mapping_info *const *left = a, *const *right = b;
+
+	return ((*left)->id > (*right)->id) - ((*left)->id < (*right)->id);
+}
+
+/* All mappings of a buffer in the order in which they were made, which is not the broker's. */
+static int add_mappings(const struct cli *cli, struct dmabroker *broker,
+			const struct device_names *names, struct buffer_view *view)
+{
+	_cleanup_list_ struct dmabroker_list *list = NULL;
+	_cleanup_buf_ const struct dmabroker_mapping_info **mappings = NULL;
+	size_t nr_mappings;
+	int status;
+
+	status = query_part(cli, broker, DMABROKER_QUERY_MAPPINGS, view->info->id, &list);
+	nr_mappings = list ? dmabroker_list_count(list) : 0;
+	mappings = calloc(nr_mappings + 1, sizeof(*mappings));
+	if (!mappings)
+		out_of_memory();
+	for (size_t i = 0; i < nr_mappings; i++)
+		mappings[i] = dmabroker_list_mapping(list, i);
+	qsort(mappings, nr_mappings, sizeof(*mappings), compare_ids);
+	for (size_t i = 0; i < nr_mappings && status == STATUS_DONE; i++)
+		status = add_mapping(cli, broker, names, mappings[i], view);
+	return status;
+}
+
 /* Shows one buffer, or adds it to @array. */
 static int show_buffer(const struct cli *cli, struct dmabroker *broker,
 		       const struct device_names *names, const struct dmabroker_buffer_info *info,
 		       struct json_object *array)
 {
-	_cleanup_list_ struct dmabroker_list *list = NULL;
 	_cleanup_(buffer_view_fini) struct buffer_view view = { .info = info };
 	int status = STATUS_DONE;
 
 	if (info->nr_mappings)
-		status = query_part(cli, broker, DMABROKER_QUERY_MAPPINGS, info->id, &list);
-	for (size_t i = 0; status == STATUS_DONE && list && i < dmabroker_list_count(list); i++)
-		status = add_mapping(cli, broker, names, dmabroker_list_mapping(list, i), &view);
+		status = add_mappings(cli, broker, names, &view);
 	if (status != STATUS_DONE)
 		return status;
 	if (array)
