@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The longest transfer: a byte less than the device has memory. QEMU ends the machine for that one. */
+/* The longest transfer. The device has a byte more, but QEMU ends the machine if it is used. */
 #define EDU_TRANSFER_MAX_BYTES 4095
 
 struct edu;
