@@ -58,7 +58,7 @@ static struct edu *device_open(unsigned int device)
 	return edu;
 }
 
-/* Through the device, in pieces that it and the segments allow; in at one address, out at another. */
+/* Through the device, in pieces that it and the segments allow: in here, out there. */
 static void device_copies(struct edu *edu, struct dmabroker_mapping *mapping, size_t from,
 			  size_t to, size_t size)
 {

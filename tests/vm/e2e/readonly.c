@@ -121,22 +121,23 @@ static void attack_memory(struct dmabroker_buffer *share)
 	err = dmabroker_mmap(share, DMABROKER_CPU_READ | DMABROKER_CPU_WRITE, &writable);
 	check(err == -EACCES, "read-only: the library maps it not for writing", "it said %d", err);
 	err = try_mmap(fd, PROT_READ | PROT_WRITE, MAP_SHARED);
-	check(err == EACCES, "read-only: mmap for writing", "%s", strerror(err));
+	check(err == EACCES, "read-only: mmap for writing is refused", "%s", strerror(err));
 	err = try_mmap(fd, PROT_READ | PROT_WRITE, MAP_PRIVATE);
-	check(err != 0, "read-only: a private mapping", "it was made");
+	check(err != 0, "read-only: a private mapping is refused", "it was made");
 	err = try_mprotect(fd);
-	check(err == EACCES, "read-only: mprotect", "%s", strerror(err));
+	check(err == EACCES, "read-only: mprotect is refused", "%s", strerror(err));
 	err = write_faults(memory, 0x43);
 	check(err == SIGSEGV, "read-only: a write is SIGSEGV", "it is signal %d", err);
-	check(!try_proc_mem(memory), "read-only: a write through /proc/self/mem",
+	check(!try_proc_mem(memory), "read-only: a write through /proc/self/mem is refused",
 	      "it was accepted, the byte is 0x%02x", memory[0]);
 	err = try_reopen(fd);
-	check(err != 0, "read-only: reopening it through /proc/self/fd", "it can be written now");
+	check(err != 0, "read-only: reopening it through /proc/self/fd gives no writing",
+	      "it can be written now");
 	check(fcntl(fd, F_SETFL, O_RDWR) < 0 || (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY,
-	      "read-only: fcntl", "its mode is 0x%x", fcntl(fd, F_GETFL));
+	      "read-only: fcntl changes nothing", "its mode is 0x%x", fcntl(fd, F_GETFL));
 	err = try_sync_write(fd);
-	check(err == EACCES, "read-only: CPU access for writing", "%s", strerror(err));
-	check(write(fd, "x", 1) < 0, "read-only: write(2)", "it was accepted");
+	check(err == EACCES, "read-only: CPU access for writing is refused", "%s", strerror(err));
+	check(write(fd, "x", 1) < 0, "read-only: write(2) is refused", "it was accepted");
 	check(memory[0] == 0x42, "read-only: the byte is what it was", "it is 0x%02x", memory[0]);
 }
 
@@ -207,9 +208,9 @@ static void attack_with_device(struct dmabroker_buffer *share, struct dmabroker_
 	void *at;
 
 	check_refused(client_try_map(share, 0, DMABROKER_DIR_FROM_DEVICE, &mapping), EACCES,
-		      DMABROKER_REASON_READ_ONLY, "read-only: a mapping from a device");
+		      DMABROKER_REASON_READ_ONLY, "read-only: a mapping from a device is refused");
 	check_refused(client_try_map(share, 0, DMABROKER_DIR_BIDIRECTIONAL, &mapping), EACCES,
-		      DMABROKER_REASON_READ_ONLY, "read-only: a mapping both ways");
+		      DMABROKER_REASON_READ_ONLY, "read-only: a mapping both ways is refused");
 	mapping = client_map(share, 0, DMABROKER_DIR_TO_DEVICE);
 	at = mmap(NULL, SIZE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED,
 		  dmabroker_mapping_get_fd(mapping), 0);
@@ -246,7 +247,7 @@ static void user1_again(struct actor *root, const void *argument)
 		       "read-only: an fd can be shown on another connection"))
 		check_refused(client_try_map(shown, 0, DMABROKER_DIR_BIDIRECTIONAL, &mapping),
 			      EACCES, DMABROKER_REASON_READ_ONLY,
-			      "read-only: and is mapped both ways there neither");
+			      "read-only: a mapping both ways is refused there too");
 	attack_with_device(share, client_open(other, shares.read_write));
 }
 
