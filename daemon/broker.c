@@ -264,13 +264,13 @@ static int restore_mapping(struct broker *broker, const struct backend_mapping *
 	struct account *account = account_find(broker->ledger, found->account);
 	struct charge charge = { 0 };
 	struct mapping *mapping;
-	int r;
+	int r = 0;
 
 	if (account)
 		account_ref(account);
 	else
 		r = account_get(broker->ledger, UID_OF_UNIT, UNIT_UNKNOWN, &account);
-	if (!account)
+	if (r < 0)
 		return r;
 	charge_take(&charge, broker->ledger, account, NULL, &want, NULL);
 	account_unref(account);
