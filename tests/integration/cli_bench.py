@@ -54,6 +54,9 @@ class Bench:
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("DMABROKER_")}
         self.env["LD_LIBRARY_PATH"] = self.folder
         self.env["DMABROKER_SOCKET"] = self.socket
+        # A sanitizer's report must not pass for a refusal, whose status is 1.
+        self.env["ASAN_OPTIONS"] = "exitcode=99"
+        self.env["UBSAN_OPTIONS"] = "halt_on_error=1:exitcode=99:print_stacktrace=1"
         with open(f"{self.folder}/broker.conf", "w", encoding="utf-8") as f:
             f.write("[limits]\nbytes = 32M\n[sim]\n"
                     "device = 0 bits 28 iommu coherent\ndevice = 1 bits 64 iommu coherent\n")
