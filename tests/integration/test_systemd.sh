@@ -92,6 +92,8 @@ device 0000:00:03.0 1234 11e8
 device 0000:00:04.0 1234 11e8
 device 0000:00:05.0 1b36 0010 nvme
 device 0000:00:06.0 1234 11e8 dmabroker-pci
+mkdir "$devices/0000:00:06.0/dmabroker"
+echo 30 >"$devices/0000:00:06.0/dmabroker/streaming_mask_bits"
 printf '#!/bin/sh\necho "$@" >>%s\n[ "$1" != pci:0000:00:05.0 ]\n' "$work/bound" >"$work/bind"
 chmod 755 "$work/bind"
 
@@ -110,8 +112,12 @@ ok 'the shipped configuration binds nothing' bound ''
 
 sed -i 's/^bind = no/bind = yes/' "$work/devices.conf"
 ok 'a model marked yes' bind
-ok 'every device of the model is bound, but those that are' \
+ok 'every device of the model is bound, but one that is and has its mask' \
 	bound 'pci:0000:00:03.0 pci:0000:00:04.0 '
+echo 32 >"$devices/0000:00:06.0/dmabroker/streaming_mask_bits"
+ok 'a device that the stub took by itself' bind 0000:00:06.0
+ok 'it is bound again, for its mask' bound 'pci:0000:00:06.0 '
+echo 30 >"$devices/0000:00:06.0/dmabroker/streaming_mask_bits"
 ok 'one device by name' bind 0000:00:04.0
 ok 'only the one named is bound' bound 'pci:0000:00:04.0 '
 ok 'a device that is gone' bind 0000:00:1f.7
