@@ -37,7 +37,11 @@ is_bound() {
 # Give the listed devices to the helper's stub driver, with the masks that their hardware has. One
 # that is bound but of no use (28 bits where all memory lies higher) is what was asked for.
 bind_devices() {
+	mkdir -p /etc/dmabroker
 	while read -r device bits; do
+		# Said by place: the shipped entry for the model says what its default is.
+		printf '[device %s]\nmask-bits = %s\n' "$device" "$bits" \
+			>>/etc/dmabroker/devices.conf
 		dmabrokerctl device bind "$device" --mask "$bits" >/dev/console 2>&1 ||
 			is_bound "$device" ||
 			fail "dmabrokerctl device bind $device --mask $bits failed"
