@@ -46,7 +46,8 @@ static inline unsigned int sim_hash(const void *key, size_t bytes)
 #define SIM_PHYS_BITS	   46 /* of the simulated machine's memory addresses */
 #define SIM_IOVA_BITS	   48 /* most that the simulated IOMMU translates */
 #define SIM_SPACE_FIRST	   0x10000ull /* nothing lies at or near address 0 */
-#define SIM_RECHECK_LEVELS 17 /* 1 ms, 2 ms, 4 ms, ... 65 s */
+#define SIM_SUSPECT_NOW	   1
+#define SIM_SUSPECT_LEVELS 18 /* now, 1 ms, 2 ms, 4 ms, ... 65 s */
 
 struct sim_device {
 	struct backend_device info;
@@ -83,7 +84,7 @@ struct sim_buffer {
 	uint64_t inode;
 	struct sim_phys *phys;
 	uint8_t *cookie; /* the cookie without the zeroes at its end */
-	uint64_t deadline_mono_ms; /* while @suspect_level is not 0 */
+	uint64_t deadline_mono_ms; /* while it waits as a suspect */
 	LIST_HEAD(, sim_mapping) mappings; /* newest first */
 	TAILQ_ENTRY(sim_buffer) of_suspects;
 	UT_hash_handle of_watches;
@@ -99,7 +100,7 @@ struct sim_buffer {
 	uint8_t effective_kind;
 	uint8_t direction;
 	uint8_t phys_mask_bits; /* its pages lie below that */
-	uint8_t suspect_level; /* 1 to SIM_RECHECK_LEVELS: in that list; 0: in none */
+	uint8_t suspect_level; /* SIM_SUSPECT_NOW to ..._LEVELS: in that list; 0: in none */
 	bool coherent; /* made for devices that snoop the CPU's caches */
 	bool synced; /* by a mapping, for all later ones */
 	bool closed_once; /* a close event came */
@@ -130,7 +131,7 @@ struct sim {
 	struct sim_buffer *by_watch;
 	struct sim_buffer *by_inode;
 	struct sim_space phys;
-	struct sim_suspects suspects[SIM_RECHECK_LEVELS];
+	struct sim_suspects suspects[SIM_SUSPECT_LEVELS];
 	uint64_t timer_mono_ms; /* when the timer fires, 0: never */
 };
 

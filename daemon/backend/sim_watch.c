@@ -56,15 +56,20 @@ static void suspect_remove(struct sim *sim, struct sim_buffer *buffer)
 	buffer->suspect_level = 0;
 }
 
-/* @level from 1 on: look again in 2^(@level - 1) ms. */
-static void suspect_add(struct sim *sim, struct sim_buffer *buffer, unsigned int level)
+static void suspect_queue(struct sim *sim, struct sim_buffer *buffer, unsigned int level)
 {
 	suspect_remove(sim, buffer);
-	if (level > SIM_RECHECK_LEVELS)
-		level = SIM_RECHECK_LEVELS;
 	buffer->suspect_level = (uint8_t)level;
-	buffer->deadline_mono_ms = sim_now_mono_ms() + (1ull << (level - 1));
 	TAILQ_INSERT_TAIL(&sim->suspects[level - 1], buffer, of_suspects);
+}
+
+/* Look again later: in 1 ms at the level above SIM_SUSPECT_NOW, then twice as late with each. */
+static void suspect_later(struct sim *sim, struct sim_buffer *buffer, unsigned int level)
+{
+	if (level > SIM_SUSPECT_LEVELS)
+		level = SIM_SUSPECT_LEVELS;
+	suspect_queue(sim, buffer, level);
+	buffer->deadline_mono_ms = sim_now_mono_ms() + (1ull << (level - SIM_SUSPECT_NOW - 1));
 	if (!sim->timer_mono_ms || buffer->deadline_mono_ms < sim->timer_mono_ms)
 		timer_set(sim, buffer->deadline_mono_ms);
 }
@@ -88,7 +93,7 @@ bool sim_watch_check(struct sim *sim, struct sim_buffer *buffer)
 		return true;
 	/* With a mapping alive there is nothing to look for: its end brings us here again. */
 	if (buffer->closed_once && !buffer->nr_mappings)
-		suspect_add(sim, buffer, 1);
+		suspect_later(sim, buffer, SIM_SUSPECT_NOW + 1);
 	return false;
 }
 
@@ -101,7 +106,7 @@ static void suspect_all(struct sim *sim)
 	while ((buffer = sim_table_next(&sim->buffers, id))) {
 		id = buffer->id;
 		buffer->closed_once = true;
-		suspect_add(sim, buffer, 1);
+		suspect_queue(sim, buffer, SIM_SUSPECT_NOW);
 	}
 }
 
@@ -119,10 +124,11 @@ static void event_handle(struct sim *sim, const struct inotify_event *event)
 	if (!buffer)
 		return; /* freed since */
 	buffer->closed_once = true;
-	sim_watch_check(sim, buffer);
+	if (buffer->suspect_level != SIM_SUSPECT_NOW)
+		suspect_queue(sim, buffer, SIM_SUSPECT_NOW);
 }
 
-void sim_watch_read(struct sim *sim)
+static void events_read(struct sim *sim)
 {
 	_Alignas(struct inotify_event) char buf[READ_BYTES];
 	unsigned int i;
@@ -144,14 +150,26 @@ void sim_watch_read(struct sim *sim)
 	}
 }
 
+/* However many events came for a buffer, it is looked at once. */
+void sim_watch_read(struct sim *sim)
+{
+	struct sim_buffer *buffer;
+
+	events_read(sim);
+	while ((buffer = TAILQ_FIRST(&sim->suspects[SIM_SUSPECT_NOW - 1]))) {
+		suspect_remove(sim, buffer);
+		sim_watch_check(sim, buffer);
+	}
+}
+
 /* Let the timer fire for whoever is due first. */
 static void timer_rearm(struct sim *sim)
 {
 	uint64_t first_mono_ms = 0;
-	unsigned int i;
+	unsigned int level;
 
-	for (i = 0; i < SIM_RECHECK_LEVELS; i++) {
-		struct sim_buffer *head = TAILQ_FIRST(&sim->suspects[i]);
+	for (level = SIM_SUSPECT_NOW + 1; level <= SIM_SUSPECT_LEVELS; level++) {
+		struct sim_buffer *head = TAILQ_FIRST(&sim->suspects[level - 1]);
 
 		if (head && (!first_mono_ms || head->deadline_mono_ms < first_mono_ms))
 			first_mono_ms = head->deadline_mono_ms;
@@ -161,21 +179,19 @@ static void timer_rearm(struct sim *sim)
 
 void sim_watch_recheck(struct sim *sim)
 {
-	unsigned int i, budget = RECHECKS_BATCH;
+	unsigned int level, budget = RECHECKS_BATCH;
 	uint64_t now = sim_now_mono_ms(), expirations;
 	struct sim_buffer *buffer;
 
 	if (read(sim->timer_fd, &expirations, sizeof(expirations)) < 0)
 		return;
-	for (i = 0; i < SIM_RECHECK_LEVELS; i++) {
-		while (budget && (buffer = TAILQ_FIRST(&sim->suspects[i])) &&
+	for (level = SIM_SUSPECT_NOW + 1; level <= SIM_SUSPECT_LEVELS; level++) {
+		while (budget && (buffer = TAILQ_FIRST(&sim->suspects[level - 1])) &&
 		       buffer->deadline_mono_ms <= now) {
-			unsigned int level = buffer->suspect_level;
-
 			budget--;
 			suspect_remove(sim, buffer);
 			if (!end_if_unused(sim, buffer) && !buffer->nr_mappings)
-				suspect_add(sim, buffer, level + 1);
+				suspect_later(sim, buffer, level + 1);
 		}
 	}
 	timer_rearm(sim);
@@ -219,7 +235,7 @@ int sim_watch_init(struct sim *sim)
 	unsigned int i;
 	int r;
 
-	for (i = 0; i < SIM_RECHECK_LEVELS; i++)
+	for (i = 0; i < SIM_SUSPECT_LEVELS; i++)
 		TAILQ_INIT(&sim->suspects[i]);
 	sim->inotify_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	if (sim->inotify_fd < 0)
