@@ -6,8 +6,8 @@
  * They talk over a packet socket. Whoever waits for the other one does so for a minute at most: a
  * test that hangs would say nothing.
  */
-#include <fcntl.h>
 #include <grp.h>
+#include <poll.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -105,6 +105,13 @@ void await_nod(struct actor *other)
 	char byte;
 
 	hear(other, &byte, 1);
+}
+
+bool has_spoken(struct actor *other)
+{
+	struct pollfd pollfd = { .fd = other->fd, .events = POLLIN };
+
+	return poll(&pollfd, 1, 0) == 1;
 }
 
 static bool has_ended(void *userdata)

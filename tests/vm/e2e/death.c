@@ -190,6 +190,7 @@ static void user1_frees(struct actor *root, const void *argument)
 	      "it does not keep its bytes");
 	munmap(memory, SIZE_BYTES);
 	nod(root);
+	await_nod(root);
 
 	buffer = client_alloc(broker, SIZE_BYTES, DMABROKER_KIND_COHERENT, 0, 2);
 	mapping = client_map(buffer, 1, DMABROKER_DIR_BIDIRECTIONAL);
@@ -244,6 +245,7 @@ void test_charge(void)
 
 	check_charge(&charge, user, "a freed buffer stays charged while it is mmapped",
 		     "and is given back when it is unmapped");
+	nod(user);
 	check_charge(&charge, user, "a freed buffer stays charged while a device has it mapped",
 		     "and is given back when the device has not");
 	nod(user);

@@ -75,6 +75,8 @@ void hear(struct actor *other, void *message, size_t size);
 /* One byte, for "I am there", "go on". */
 void nod(struct actor *other);
 void await_nod(struct actor *other);
+/* Something of the other's is there to be heard. */
+bool has_spoken(struct actor *other);
 /* Waits for its end; a bad end is a failed check. */
 void actor_end(struct actor *actor);
 void actor_kill(struct actor *actor);
@@ -110,6 +112,7 @@ void test_charge(void);
 void test_guess(void);
 void test_read_only(void);
 void test_import(void);
+void test_suite(void);
 void test_unread(void);
 void test_race(void);
 void test_unbind(void);

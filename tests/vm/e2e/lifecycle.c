@@ -89,14 +89,16 @@ static void user1_loses_device(struct actor *root, const void *argument)
 	dmabroker_set_event_handler(dispatching.broker, on_event, &dispatching.ended);
 	check(device_works(edus[0], lost, memory), "the device writes while it is bound",
 	      "the page begins with 0x%02x", memory[PAGE]);
-	memset(memory + PAGE, OLD, LENGTH);
-	/* Under way when the device is unbound. */
-	if (edu_start_write(edus[0], address, LENGTH) < 0)
-		die("the device does not answer");
 	say(root, &handover, sizeof(handover));
+	/* One transfer after the other, so that one is under way when the device is unbound. */
+	while (!has_spoken(root))
+		if (edu_write_memory(edus[0], address, LENGTH) < 0 ||
+		    edu_start_write(edus[0], address, LENGTH) < 0)
+			die("the device does not answer");
 	await_nod(root); /* unbound, and bus mastering on again by root's hand */
-	edu_wait(edus[0]);
-	edu_write_memory(edus[0], address, LENGTH);
+	memset(memory + PAGE, OLD, LENGTH);
+	if (edu_wait(edus[0]) < 0 || edu_write_memory(edus[0], address, LENGTH) < 0)
+		die("the device does not answer");
 	check(filled_with(memory + PAGE, OLD, LENGTH),
 	      "no write of the device arrives after unbind returned, even with bus mastering on",
 	      "the page begins with 0x%02x", memory[PAGE]);

@@ -26,6 +26,7 @@ static const struct {
 	{ "guess", test_guess },
 	{ "read-only", test_read_only },
 	{ "import", test_import },
+	{ "suite", test_suite },
 	{ "unread", test_unread },
 	{ "race", test_race },
 	{ "unbind", test_unbind },

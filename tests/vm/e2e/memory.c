@@ -146,10 +146,10 @@ static void user_checks_zero(struct actor *root, const void *argument)
 		DMABROKER_ATTR_NO_KERNEL_MAPPING,
 		DMABROKER_ATTR_FORCE_CONTIGUOUS | DMABROKER_ATTR_NO_KERNEL_MAPPING,
 		DMABROKER_ATTR_NO_WARN,
-		DMABROKER_ATTR_WEAK_ORDERING,
 		DMABROKER_ATTR_ALLOC_SINGLE_PAGES,
 	};
 	struct dmabroker *broker = client_connect();
+	struct dmabroker_buffer *buffer;
 
 	(void)root;
 	(void)argument;
@@ -157,6 +157,15 @@ static void user_checks_zero(struct actor *root, const void *argument)
 		for (size_t i = 0; i < ARRAY_LENGTH(attributes); i++)
 			for (unsigned int nr_devices = 0; nr_devices <= 2; nr_devices += 2)
 				check_zero(broker, kinds[kind], attributes[i], nr_devices);
+	/* The other attributes are there, but not for memory. */
+	check_refused(client_try_alloc(broker, PAGE, DMABROKER_KIND_COHERENT,
+				       DMABROKER_ATTR_WEAK_ORDERING, 0, &buffer),
+		      EINVAL, DMABROKER_REASON_COMBINATION,
+		      "weak-ordering belongs to mappings and is refused");
+	check_refused(client_try_alloc(broker, PAGE, DMABROKER_KIND_COHERENT,
+				       DMABROKER_ATTR_SKIP_CPU_SYNC, 0, &buffer),
+		      EINVAL, DMABROKER_REASON_COMBINATION,
+		      "skip-cpu-sync belongs to mappings and is refused");
 	dmabroker_unref(broker);
 }
 

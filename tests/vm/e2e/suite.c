@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The broker's own suite of right and wrong requests, on real memory, again and again. What one
+ * round leaves behind is found after many: open files in the broker, buffers and mappings in the
+ * helper.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client.h"
+
+#define PROGRAM "/usr/libexec/dmabroker/tests/test_broker"
+#define SOCKET	"/run/dmabroker/dmabroker.sock"
+#define OUTPUT	"/tmp/suite.log"
+#define ROUNDS	100
+
+struct state {
+	unsigned int fds;
+	unsigned int buffers;
+	unsigned int mappings;
+};
+
+static void state_take(struct state *ret)
+{
+	ret->fds = broker_fds();
+	ret->buffers = helper_count_buffers();
+	ret->mappings = helper_count_all_mappings();
+}
+
+static bool state_is_as_before(void *userdata)
+{
+	const struct state *before = userdata;
+	struct state now;
+
+	state_take(&now);
+	return memcmp(before, &now, sizeof(now)) == 0;
+}
+
+void test_suite(void)
+{
+	char text[300], expected[64];
+	struct state before, after;
+	bool same = false;
+	int status;
+
+	restart_broker("[pool]\nbuffers = none\n[user \"user1\"]\ndevices = pci:*\n");
+	sleep_us(500000);
+	state_take(&before);
+	status = shell("DMABROKER_SOCKET=" SOCKET " " PROGRAM " %d >" OUTPUT " 2>&1", ROUNDS);
+	if (shell_output(text, sizeof(text), "tail -n 1 " OUTPUT))
+		die("no " OUTPUT);
+	snprintf(expected, sizeof(expected), "testsin%drounds,0failed", ROUNDS);
+	check(status == 0 && strstr(text, expected) && atoi(text) >= 20 * ROUNDS,
+	      "bad input of every kind, 100 times: refused or dropped as it should be",
+	      "exit status %d, the last line without spaces: %s", status, text);
+	if (status)
+		shell("grep -vE '^[0-9]+%%' " OUTPUT " | tail -n 40");
+	for (int i = 0; i < 10 && !same; i++)
+		same = within_a_second(state_is_as_before, &before);
+	state_take(&after);
+	check(after.fds == before.fds, "the broker has as many files open as before",
+	      "%u, before %u", after.fds, before.fds);
+	check(after.buffers == before.buffers, "the helper has as many buffers as before",
+	      "%u, before %u", after.buffers, before.buffers);
+	check(after.mappings == before.mappings, "the helper has as many mappings as before",
+	      "%u, before %u", after.mappings, before.mappings);
+	check(!bus_master_is_on(0) && !bus_master_is_on(1), "bus mastering is off afterwards",
+	      "device 0: %d, device 1: %d", bus_master_is_on(0), bus_master_is_on(1));
+}
