@@ -12,7 +12,16 @@
  * The message to be sent is allocated together with the hold: giving up never fails.
  */
 #include <assert.h>
+#include <string.h>
 
+/* Keys are ids, nothing else: one multiplication spreads them, the upper half is the best of it. */
+#define HASH_FUNCTION(key, key_bytes, ret_hash)                                 \
+	do {                                                                    \
+		uint64_t id_;                                                   \
+                                                                                \
+		memcpy(&id_, (key), sizeof(id_));                               \
+		(ret_hash) = (unsigned int)(id_ * 0x9e3779b97f4a7c15ULL >> 32); \
+	} while (0)
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
@@ -137,7 +146,7 @@ void holds_clear(struct dmabroker *broker)
 {
 	struct hold *hold, *next;
 
-	HASH_ITER (hh, broker->holds, hold, next) {
+	HASH_ITER(hh, broker->holds, hold, next) {
 		HASH_DELETE(hh, broker->holds, hold);
 		call_free(hold->release);
 		free(hold);
