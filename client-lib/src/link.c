@@ -8,7 +8,7 @@
  *
  * When a broker dies, the first thing read may be ECONNRESET with granted replies queued behind
  * it. So a reset is remembered and reading goes on to the end of the stream; only that loses the
- * link. For the same reason a failing send never does. Getting the link back after a broker's
+ * link. For the same reason a failing send does only when nothing is left to read. Getting the link back after a broker's
  * restart, with the buffers that are held, will have its place here: LINK_LOST to
  * LINK_CONNECTING.
  */
@@ -114,7 +114,6 @@ static int link_read_one(struct dmabroker *broker, unsigned int *nr_resets)
 void link_io(struct dmabroker *broker)
 {
 	unsigned int nr_resets = 0;
-	bool had_outbox;
 	int r = 0;
 
 	if (broker->link == LINK_CONNECTING)
@@ -127,9 +126,20 @@ void link_io(struct dmabroker *broker)
 		link_lost(broker, r, NULL);
 		return;
 	}
-	had_outbox = !TAILQ_EMPTY(&broker->outbox);
-	if (had_outbox && calls_flush(broker) == 0)
+	if (broker->link != LINK_UP || TAILQ_EMPTY(&broker->outbox))
+		return;
+	switch (calls_flush(broker)) {
+	case 0:
 		link_watch(broker);
+		break;
+	case -EAGAIN:
+		break;
+	default:
+		/* It takes nothing more. All it said has been read, or will be in the next round. */
+		if (r == 1)
+			link_lost(broker, -ECONNRESET, NULL);
+		break;
+	}
 }
 
 static int connect_send(struct dmabroker_request *request)

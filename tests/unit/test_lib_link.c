@@ -233,6 +233,25 @@ START_TEST(a_dead_broker_ends_calls_and_keeps_buffers)
 }
 END_TEST
 
+/* It goes on talking and listens no more: told so, not asked again and again. */
+START_TEST(a_broker_that_reads_no_more_is_lost)
+{
+	struct wire_status_reply status = { 0 };
+	struct dmabroker_request *first, *second;
+
+	fake_connect();
+	ck_assert_int_eq(query_start(&first), 0);
+	fake_request(WIRE_OP_STATUS);
+	fake_reply(&status, sizeof(status), NULL, 0);
+	ck_assert_int_eq(shutdown(fake.sock, SHUT_RD), 0);
+	ck_assert_int_eq(query_start(&second), 0);
+	ck_assert_int_eq(dmabroker_request_wait(second), -ECONNRESET);
+	ck_assert_int_eq(dmabroker_request_wait(first), 0);
+	dmabroker_request_unref(first);
+	dmabroker_request_unref(second);
+}
+END_TEST
+
 /* Watching the fd of a dead connection must not spin. */
 START_TEST(the_fd_is_quiet_after_the_end)
 {
@@ -402,6 +421,7 @@ int main(void)
 	tcase_add_test(tcase, a_full_backlog_is_waited_for);
 	tcase_add_test(tcase, a_refused_hello_is_a_refusal);
 	tcase_add_test(tcase, a_dead_broker_ends_calls_and_keeps_buffers);
+	tcase_add_test(tcase, a_broker_that_reads_no_more_is_lost);
 	tcase_add_test(tcase, the_fd_is_quiet_after_the_end);
 	tcase_add_loop_test(tcase, nonsense_ends_the_connection, 0, 8);
 	tcase_add_test(tcase, a_forked_child_is_told_and_disturbs_nobody);

@@ -124,8 +124,8 @@ DMABROKER_API int dmabroker_alloc_start(struct dmabroker *broker,
  * dmabroker_free() - give up a buffer
  * @buffer: a buffer, or NULL
  *
- * Closes its file descriptor and tells the broker, without waiting for an answer. Tokens made
- * from it end. The memory goes when nothing uses it any more: mmaps, mappings to devices and
+ * Closes its file descriptor and tells the broker, without waiting for an answer. Tokens end
+ * with the last buffer that this connection has of the same memory. The memory goes when nothing uses it any more: mmaps, mappings to devices and
  * other holders keep it, and keep it charged.
  *
  * Ownership: consumes it; what dmabroker_buffer_get_fd() and _get_info() gave is gone.
@@ -317,8 +317,8 @@ struct dmabroker_token {
  * dmabroker_share() - make a token
  * @buffer:    a buffer
  * @flags:     DMABROKER_SHARE_READ_ONLY: who opens it can only read; or 0
- * @ret_token: good for any number of dmabroker_open() by any user, until @buffer is freed or
- *             this connection ends
+ * @ret_token: good for any number of dmabroker_open() by any user, until @buffer (and whatever else
+ *             this connection opened of the same memory) is freed, or this connection ends
  *
  * Ownership: unchanged.
  * Blocking:  until the broker has answered.
