@@ -207,6 +207,15 @@ unsigned int fixture_unmapped(uint64_t mapping_id)
 	return unmapped[mapping_id];
 }
 
+void fixture_assert_zero(const uint8_t *bytes, size_t size_bytes)
+{
+	size_t i = 0;
+
+	while (i < size_bytes && !bytes[i])
+		i++;
+	ck_assert_uint_eq(i, size_bytes);
+}
+
 unsigned int fixture_count_fds(void)
 {
 	DIR *dir = opendir("/proc/self/fd");

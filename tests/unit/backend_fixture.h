@@ -52,6 +52,9 @@ struct fixture_heard {
 
 extern struct fixture_heard fixture_heard;
 
+/* One assertion for all of them: each costs a system call, and a VM is slow. */
+void fixture_assert_zero(const uint8_t *bytes, size_t size_bytes);
+
 unsigned int fixture_count_fds(void);
 unsigned int fixture_lowest_free_fd(void);
 

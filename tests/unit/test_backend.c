@@ -314,7 +314,7 @@ START_TEST(test_zeroed_and_rounded)
 	};
 	struct backend_alloc alloc = fixture_alloc(100000);
 	struct backend_buffer buffer;
-	unsigned int i, k;
+	unsigned int i;
 	uint8_t *map;
 	int fd;
 
@@ -329,8 +329,7 @@ START_TEST(test_zeroed_and_rounded)
 		ck_assert_int_eq(lseek(fd, 0, SEEK_END), 25 * 4096);
 		map = mmap(NULL, 25 * 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 		ck_assert_ptr_ne(map, MAP_FAILED);
-		for (k = 0; k < 25 * 4096; k++)
-			ck_assert_uint_eq(map[k], 0);
+		fixture_assert_zero(map, 25 * 4096);
 		memset(map, 0xff, 25 * 4096); /* for whoever gets these pages next */
 		munmap(map, 25 * 4096);
 		close(fd);

@@ -31,7 +31,7 @@ START_TEST(test_alloc_is_sealed_zeroed_private)
 	struct backend_buffer buffer;
 	struct stat st;
 	uint8_t *map;
-	int fd, i;
+	int fd;
 
 	ck_assert_int_eq(fixture_do_alloc(&alloc, &buffer, &fd), 0);
 	ck_assert_uint_eq(buffer.size_bytes, 12288);
@@ -49,8 +49,7 @@ START_TEST(test_alloc_is_sealed_zeroed_private)
 	ck_assert_int_lt(ftruncate(fd, 1 << 20), 0);
 	map = mmap(NULL, 12288, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	ck_assert_ptr_ne(map, MAP_FAILED);
-	for (i = 0; i < 12288; i++)
-		ck_assert_uint_eq(map[i], 0);
+	fixture_assert_zero(map, 12288);
 	munmap(map, 12288);
 	close(fd);
 	fixture_settle();
