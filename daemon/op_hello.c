@@ -48,6 +48,8 @@ enum handled op_HELLO(struct request *request)
 	connection->said_hello = true;
 	connection->silent = false;
 	TAILQ_REMOVE(&broker->silent, connection, silent_link);
+	if (TAILQ_EMPTY(&broker->silent))
+		event_del(broker->hello_event);
 	snprintf(reply.backend, sizeof(reply.backend), "%s", broker->backend->ops->name);
 	request_reply(request, &reply, sizeof(reply), NULL, 0);
 	return HANDLED;

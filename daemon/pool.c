@@ -27,11 +27,10 @@ struct ready {
 	struct charge charge;
 	struct backend_buffer buffer;
 	int fd;
-	LIST_ENTRY(ready) link; /* class->ready, or pool->leaving */
+	LIST_ENTRY(ready) link; /* shelf->ready, or pool->leaving */
 };
 
-struct class
-{
+struct shelf {
 	struct pool_config config;
 	unsigned int nr;
 	LIST_HEAD(, ready) ready;
@@ -42,8 +41,8 @@ struct pool {
 	struct event *timer;
 	bool armed;
 	uint64_t nr_requests_seen;
-	unsigned int nr_classes;
-	struct class classes[CONFIG_POOLS_MAX];
+	unsigned int nr_shelves;
+	struct shelf shelves[CONFIG_POOLS_MAX];
 	LIST_HEAD(, ready) leaving;
 };
 
@@ -64,14 +63,14 @@ static struct ready *ready_free(struct ready *ready)
 	return NULL;
 }
 
-static int make_one(struct pool *pool, struct class *class)
+static int make_one(struct pool *pool, struct shelf *shelf)
 {
-	const struct amounts want = { .of[QUOTA_BYTES] = class->config.size_bytes };
+	const struct amounts want = { .of[QUOTA_BYTES] = shelf->config.size_bytes };
 	const struct cookie cookie = { .flags = COOKIE_POOL };
 	struct broker *broker = pool->broker;
 	struct backend_alloc alloc = {
-		.size_bytes = class->config.size_bytes,
-		.kind = class->config.kind,
+		.size_bytes = shelf->config.size_bytes,
+		.kind = shelf->config.kind,
 		.direction = WIRE_DIR_BIDIRECTIONAL,
 	};
 	_cleanup_buf_ struct ready *ready = calloc(1, sizeof(*ready));
@@ -93,39 +92,39 @@ static int make_one(struct pool *pool, struct class *class)
 		charge_release(&ready->charge);
 		return r;
 	}
-	LIST_INSERT_HEAD(&class->ready, ready, link);
-	class->nr++;
+	LIST_INSERT_HEAD(&shelf->ready, ready, link);
+	shelf->nr++;
 	TAKE_PTR(ready);
 	return 0;
 }
 
-static struct class *class_to_fill(struct pool *pool)
+static struct shelf *shelf_to_fill(struct pool *pool)
 {
-	for (unsigned int i = 0; i < pool->nr_classes; i++)
-		if (pool->classes[i].nr < pool->classes[i].config.nr)
-			return &pool->classes[i];
+	for (unsigned int i = 0; i < pool->nr_shelves; i++)
+		if (pool->shelves[i].nr < pool->shelves[i].config.nr)
+			return &pool->shelves[i];
 	return NULL;
 }
 
 static void on_quiet(evutil_socket_t fd, short what, void *userdata)
 {
 	struct pool *pool = userdata;
-	struct class *class = class_to_fill(pool);
+	struct shelf *shelf = shelf_to_fill(pool);
 	int r;
 
 	pool->armed = false;
-	if (!class)
+	if (!shelf)
 		return;
 	if (pool->broker->nr_requests != pool->nr_requests_seen) {
 		arm(pool, QUIET_MS);
 		return;
 	}
-	r = make_one(pool, class);
+	r = make_one(pool, shelf);
 	if (r < 0)
 		log_line(LOG_DEBUG, "no ready buffer of %llu bytes could be made (%d)",
-			 (unsigned long long)class->config.size_bytes, -r);
+			 (unsigned long long)shelf->config.size_bytes, -r);
 	/* Between two buffers the loop looks at everything else. */
-	if (r < 0 || class_to_fill(pool))
+	if (r < 0 || shelf_to_fill(pool))
 		arm(pool, r < 0 ? FAILURE_MS : 0);
 }
 
@@ -136,14 +135,14 @@ int pool_new(struct broker *broker, struct pool **ret)
 	if (!pool)
 		return -ENOMEM;
 	pool->broker = broker;
-	pool->nr_classes = broker->config->nr_pools;
-	for (unsigned int i = 0; i < pool->nr_classes; i++) {
+	pool->nr_shelves = broker->config->nr_pools;
+	for (unsigned int i = 0; i < pool->nr_shelves; i++) {
 		uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-		struct class *class = &pool->classes[i];
+		struct shelf *shelf = &pool->shelves[i];
 
-		class->config = broker->config->pools[i];
-		class->config.size_bytes = (class->config.size_bytes + page - 1) / page * page;
-		LIST_INIT(&class->ready);
+		shelf->config = broker->config->pools[i];
+		shelf->config.size_bytes = (shelf->config.size_bytes + page - 1) / page * page;
+		LIST_INIT(&shelf->ready);
 	}
 	LIST_INIT(&pool->leaving);
 	pool->timer = evtimer_new(broker->base, on_quiet, pool);
@@ -152,7 +151,7 @@ int pool_new(struct broker *broker, struct pool **ret)
 		return -ENOMEM;
 	}
 	event_priority_set(pool->timer, PRIORITY_IDLE);
-	if (class_to_fill(pool))
+	if (shelf_to_fill(pool))
 		arm(pool, QUIET_MS);
 	*ret = pool;
 	return 0;
@@ -162,9 +161,9 @@ struct pool *pool_free(struct pool *pool)
 {
 	if (!pool)
 		return NULL;
-	for (unsigned int i = 0; i < pool->nr_classes; i++)
-		while (!LIST_EMPTY(&pool->classes[i].ready))
-			ready_free(LIST_FIRST(&pool->classes[i].ready));
+	for (unsigned int i = 0; i < pool->nr_shelves; i++)
+		while (!LIST_EMPTY(&pool->shelves[i].ready))
+			ready_free(LIST_FIRST(&pool->shelves[i].ready));
 	while (!LIST_EMPTY(&pool->leaving))
 		ready_free(LIST_FIRST(&pool->leaving));
 	event_free(pool->timer);
@@ -175,15 +174,15 @@ struct pool *pool_free(struct pool *pool)
 int pool_take(struct pool *pool, uint64_t size_bytes, enum wire_kind kind,
 	      struct backend_buffer *ret, int *ret_fd)
 {
-	for (unsigned int i = 0; i < pool->nr_classes; i++) {
-		struct class *class = &pool->classes[i];
-		struct ready *ready = LIST_FIRST(&class->ready);
+	for (unsigned int i = 0; i < pool->nr_shelves; i++) {
+		struct shelf *shelf = &pool->shelves[i];
+		struct ready *ready = LIST_FIRST(&shelf->ready);
 
-		if (!ready || class->config.kind != kind || class->config.size_bytes != size_bytes)
+		if (!ready || shelf->config.kind != kind || shelf->config.size_bytes != size_bytes)
 			continue;
 		*ret = ready->buffer;
 		*ret_fd = TAKE_FD(ready->fd);
-		class->nr--;
+		shelf->nr--;
 		ready_free(ready);
 		if (!pool->armed)
 			arm(pool, QUIET_MS);
@@ -196,15 +195,15 @@ bool pool_drain(struct pool *pool)
 {
 	bool any = false;
 
-	for (unsigned int i = 0; i < pool->nr_classes; i++) {
-		struct class *class = &pool->classes[i];
+	for (unsigned int i = 0; i < pool->nr_shelves; i++) {
+		struct shelf *shelf = &pool->shelves[i];
 		struct ready *ready;
 
-		while ((ready = LIST_FIRST(&class->ready))) {
+		while ((ready = LIST_FIRST(&shelf->ready))) {
 			LIST_REMOVE(ready, link);
 			LIST_INSERT_HEAD(&pool->leaving, ready, link);
 			ready->fd = fd_close(ready->fd);
-			class->nr--;
+			shelf->nr--;
 			any = true;
 		}
 	}

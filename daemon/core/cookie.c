@@ -19,12 +19,12 @@ struct stored {
 	uint8_t flags;
 	uint32_t uid;
 	uint32_t pid;
+	uint32_t account_uid;
+	uint32_t reserved;
 	uint8_t secret[16];
 	char name[WIRE_NAME_SIZE];
 	struct wire_layout layout;
 	char unit[UNIT_SIZE];
-	uint32_t account_uid;
-	uint32_t reserved;
 };
 
 _Static_assert(sizeof(struct stored) == COOKIE_SIZE, "a cookie fills its bytes, without padding");

@@ -4,18 +4,20 @@
  * it to the right account again. Written by the daemon alone, read by the daemon alone, on the
  * same machine; the version still counts, because the daemon may be upgraded while buffers live.
  *
- *	 0  magic      "DMBC"
- *	 4  version    1
- *	 6  direction  enum wire_direction
- *	 7  flags      COOKIE_POOL: no client has seen it yet
- *	 8  uid        of the process that asked
- *	12  pid
- *	16  secret     with an fd of the buffer, re-claims it
- *	32  name
- *	64  layout
- *	152 unit       of the account, NUL-padded
- *	248 account_uid
- *	252 reserved   0
+ *	  0  magic        "DMBC"
+ *	  4  version      1
+ *	  6  direction    enum wire_direction
+ *	  7  flags        COOKIE_POOL: no client has seen it yet
+ *	  8  uid          of the process that asked
+ *	 12  pid
+ *	 16  account_uid  of the account, with the unit below
+ *	 20  reserved     0
+ *	 24  secret       with an fd of the buffer, re-claims it
+ *	 40  name
+ *	 72  layout
+ *	160  unit         of the account, NUL-padded
+ *
+ * What is often empty comes last, for backends that keep no trailing zeroes.
  */
 #ifndef DMABROKER_CORE_COOKIE_H
 #define DMABROKER_CORE_COOKIE_H
