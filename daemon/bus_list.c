@@ -240,7 +240,7 @@ static void seq_page_fill(struct seq_page *page, struct ledger *ledger, uint32_t
 			buffer_mark(page->buffers[page->nr - 1], false);
 		return;
 	}
-	HASH_ITER (hh, ledger->accounts, account, next)
+	HASH_ITER(hh, ledger->accounts, account, next)
 		if (account->uid == uid)
 			seq_page_of_account(page, account, cursor);
 }

@@ -110,7 +110,7 @@ enum handled op_ACCOUNT_LIST(struct request *request)
 
 	if (!page_begin(&page, request, sizeof(*entry), false, &list))
 		return HANDLED;
-	HASH_ITER (hh, ledger->accounts, account, next) {
+	HASH_ITER(hh, ledger->accounts, account, next) {
 		if (account->seq <= list.cursor ||
 		    (!(list.flags & WIRE_LIST_ALL) && account != request->client->account))
 			continue;

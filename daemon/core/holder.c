@@ -59,7 +59,7 @@ void client_clear(struct client *client)
 		LIST_REMOVE(mapping, client_link);
 		mapping->client = NULL;
 	}
-	HASH_ITER (hh, client->holds, hold, next)
+	HASH_ITER(hh, client->holds, hold, next)
 		hold_free(hold);
 }
 
