@@ -8,6 +8,9 @@
  * One that cannot be reset stays with its account until an administrator, who may know that it is
  * idle, releases it.
  *
+ * Devices of one IOMMU group share one address space, in which each reaches what is mapped for the
+ * others. They belong to one account at a time, all of them.
+ *
  * The numbers mean nothing here but same or not the same.
  */
 #include <linux/errno.h>
@@ -17,55 +20,78 @@
 #include "events.h"
 #include "registry.h"
 
-static void account_set(struct dmab_device *device, u64 account)
+static bool group_allows(const struct dmab_device *device, u64 account)
 {
+	struct dmab_device *other;
+	unsigned long id;
+
+	lockdep_assert_held(&dmab_registry_lock);
+
+	if (!device->group)
+		return true;
+	xa_for_each(&dmab_devices.entries, id, other)
+		if (other->group == device->group && other->account && other->account != account)
+			return false;
+	return true;
+}
+
+static int account_set(struct dmab_device *device, u64 account)
+{
+	int err = 0;
+
 	mutex_lock(&dmab_registry_lock);
-	device->account = account;
-	dmab_event_emit(DMABROKER_EVENT_DEVICE_CHANGED, device->id, 0);
+	if (account && !group_allows(device, account)) {
+		err = -EPERM;
+	} else {
+		device->account = account;
+		dmab_event_emit(DMABROKER_EVENT_DEVICE_CHANGED, device->id, 0);
+	}
 	mutex_unlock(&dmab_registry_lock);
+	return err;
 }
 
 /**
- * dmab_account_admit() - may an account map something for a device
- * @device:  the device, its lock held
- * @account: not 0
+ * dmab_account_enter() - an account is about to map something for a device
+ * @device:      the device, its lock held
+ * @account:     not 0
+ * @ret_entered: it belonged to nobody before, or to another account and has been reset
  *
- * Resets the device if it belongs to another account; then it belongs to nobody.
- *
- * Return: 0, -EBUSY while another account has it mapped or the reset cannot be done right now,
- * -EPERM if it cannot be reset.
+ * Return: 0 if the device belongs to the account now, -EBUSY while another one has it mapped or
+ * the reset cannot be done right now, -EPERM if it cannot be reset or another device of its IOMMU
+ * group belongs to another account.
  */
-int dmab_account_admit(struct dmab_device *device, u64 account)
+int dmab_account_enter(struct dmab_device *device, u64 account, bool *ret_entered)
 {
 	int err;
 
 	lockdep_assert_held(&device->lock);
 
-	if (!device->account || device->account == account)
+	*ret_entered = false;
+	if (device->account == account)
 		return 0;
-	if (device->nr_mappings)
-		return -EBUSY;
-	if (!device->ops->can_reset(device->dev))
-		return -EPERM;
-	err = device->ops->reset(device->dev);
-	if (err)
-		return err == -EBUSY ? -EBUSY : -EPERM;
-
-	account_set(device, 0);
-	return 0;
+	if (device->account) {
+		if (device->nr_mappings)
+			return -EBUSY;
+		if (!device->ops->can_reset(device->dev))
+			return -EPERM;
+		err = device->ops->reset(device->dev);
+		if (err)
+			return err == -EBUSY ? -EBUSY : -EPERM;
+		account_set(device, 0);
+	}
+	err = account_set(device, account);
+	*ret_entered = !err;
+	return err;
 }
 
 /**
- * dmab_account_take() - an admitted account has mapped something for a device
- * @device:  the device, its lock held
- * @account: to which it belongs from now on
+ * dmab_account_leave() - nothing came of it, and the device has not been touched
+ * @device: the device, its lock held
  */
-void dmab_account_take(struct dmab_device *device, u64 account)
+void dmab_account_leave(struct dmab_device *device)
 {
 	lockdep_assert_held(&device->lock);
-
-	if (device->account != account)
-		account_set(device, account);
+	account_set(device, 0);
 }
 
 /**

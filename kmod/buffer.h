@@ -38,7 +38,7 @@ struct dmab_buffer {
 	struct dmab_memory memory;
 	enum dma_data_direction direction;
 	struct dma_resv resv;
-	struct mutex lock;
+	struct mutex lock; /* of page faults and @synced */
 	bool synced;
 	struct list_head mappings;
 	u32 nr_mappings;

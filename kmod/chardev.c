@@ -3,12 +3,13 @@
  * /dev/dmabroker: what the daemon asks for.
  *
  * The handlers check what user space says, put the parts of the module together and install file
- * descriptors last. The node is 0600 and belongs to root unless a udev rule gives it to the daemon's
- * user; whoever can open it can have any amount of memory and any bound device, so nothing here
- * looks at who is asking. Policy is the daemon's.
+ * descriptors last. The node is 0600 and belongs to root unless a udev rule gives it to the
+ * daemon's user; whoever can open it can have any amount of memory and any bound device, so nothing
+ * here looks at who is asking. Policy is the daemon's.
  */
 #include "chardev.h"
 
+#include <linux/bits.h>
 #include <linux/dma-buf.h>
 #include <linux/dma-direct.h>
 #include <linux/dma-mapping.h>
@@ -17,7 +18,6 @@
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
-#include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
@@ -34,10 +34,9 @@
 #include "registry.h"
 #include "system.h"
 
-#define ALLOC_BYTES_MAX SZ_1T_BYTES
-#define SZ_1T_BYTES	(1ULL << 40)
+#define ALLOC_BYTES_MAX BIT_ULL(40)
 
-#define KINDS (1ULL << DMABROKER_KIND_COHERENT | 1ULL << DMABROKER_KIND_WRITECOMBINE)
+#define KINDS (BIT_ULL(DMABROKER_KIND_COHERENT) | BIT_ULL(DMABROKER_KIND_WRITECOMBINE))
 #define ATTRS_KNOWN                                                           \
 	(DMABROKER_ATTR_FORCE_CONTIGUOUS | DMABROKER_ATTR_NO_KERNEL_MAPPING | \
 	 DMABROKER_ATTR_WEAK_ORDERING | DMABROKER_ATTR_ALLOC_SINGLE_PAGES |   \
@@ -126,7 +125,7 @@ static void needs_default_coherence(struct alloc_needs *needs)
 	int err = 0;
 
 	mutex_lock(&dmab_registry_lock);
-	xa_for_each (&dmab_devices.entries, id, device)
+	xa_for_each(&dmab_devices.entries, id, device)
 		if (!dmab_device_is_system(device) && !err)
 			err = needs_add_coherence(&all, device->coherent);
 	mutex_unlock(&dmab_registry_lock);
@@ -175,7 +174,7 @@ static int alloc_check(const struct dmabroker_alloc *alloc)
 	if ((alloc->attributes & DMABROKER_ATTR_FORCE_CONTIGUOUS) &&
 	    (alloc->attributes & DMABROKER_ATTR_ALLOC_SINGLE_PAGES))
 		return -EINVAL;
-	if (!(KINDS & 1ULL << alloc->kind) || (alloc->attributes & ~ATTRS_ALLOC))
+	if (!(KINDS & BIT_ULL(alloc->kind)) || (alloc->attributes & ~ATTRS_ALLOC))
 		return -EOPNOTSUPP;
 	return 0;
 }

@@ -192,6 +192,7 @@ int dmab_device_register(struct device *dev, const struct dmab_device_ops *ops,
 	device->ops = ops;
 	device->dev = dev;
 	scnprintf(device->name, sizeof(device->name), "%s:%s", ops->bus, dev_name(dev));
+	device->group = iommu_group_get(dev);
 	device->coherent = dev_is_dma_coherent(dev);
 	device->iommu = dmab_dma_translates(dev);
 	device->streaming_bits = DEFAULT_MASK_BITS;
@@ -221,6 +222,7 @@ void dmab_device_unregister(struct dmab_device *device)
 	mutex_unlock(&device->lock);
 
 	device_withdraw(device);
+	iommu_group_put(device->group);
 	dmab_device_put(device);
 }
 
@@ -356,14 +358,9 @@ static int member_is_foreign(struct device *dev, void *data)
 /* Devices of one group are not kept apart by the IOMMU: the other one reaches the same memory. */
 static bool group_is_shared(const struct dmab_device *device)
 {
-	struct iommu_group *group = iommu_group_get(device->dev);
-	int foreign;
-
-	if (!group)
+	if (!device->group)
 		return false;
-	foreign = iommu_group_for_each_dev(group, (void *)device->ops, member_is_foreign);
-	iommu_group_put(group);
-	return foreign;
+	return iommu_group_for_each_dev(device->group, (void *)device->ops, member_is_foreign);
 }
 
 /**

@@ -12,6 +12,7 @@
 #include <linux/dmabroker.h>
 
 struct dmab_device;
+struct iommu_group;
 
 /**
  * struct dmab_device_ops - what a bus knows of its devices
@@ -39,6 +40,7 @@ struct dmab_device_ops {
  * @dev:      the device; not to be touched once @gone, and NULL for "system"
  * @id:       its id
  * @name:     as in lists
+ * @group:    its IOMMU group, NULL without an IOMMU; a reference, until it is unregistered
  * @coherent: it snoops the CPU caches
  * @iommu:    an IOMMU translates for it
  * @lock:     of all that follows. What lists show is written under dmab_registry_lock too
@@ -58,9 +60,10 @@ struct dmab_device {
 	struct device *dev;
 	u64 id;
 	char name[DMABROKER_DEVICE_NAME_SIZE];
+	struct iommu_group *group;
 	bool coherent;
 	bool iommu;
-	struct mutex lock;
+	struct mutex lock; /* of what follows */
 	bool gone;
 	struct list_head mappings;
 	u64 nr_mappings;
@@ -89,8 +92,8 @@ void dmab_device_quiesce(struct dmab_device *device);
 void dmab_device_remove_mapping(struct dmab_device *device, struct list_head *link);
 void dmab_device_describe(const struct dmab_device *device, struct dmabroker_device *ret);
 
-int dmab_account_admit(struct dmab_device *device, u64 account);
-void dmab_account_take(struct dmab_device *device, u64 account);
+int dmab_account_enter(struct dmab_device *device, u64 account, bool *ret_entered);
+void dmab_account_leave(struct dmab_device *device);
 int dmab_account_release(struct dmab_device *device);
 
 #endif /* DMABROKER_DEVICE_H */

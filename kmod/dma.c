@@ -47,7 +47,7 @@ static int sgt_check_mask(struct device *dev, const struct sg_table *sgt, u64 ma
 	struct scatterlist *sg;
 	int i;
 
-	for_each_sgtable_sg (sgt, sg, i) {
+	for_each_sgtable_sg(sgt, sg, i) {
 		dma_addr_t dma = phys_to_dma(dev, sg_phys(sg));
 
 		if (dma == DMA_MAPPING_ERROR || dma + sg->length - 1 > limit)

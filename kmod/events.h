@@ -14,7 +14,7 @@
  * @next: sequence number of the event it reads next
  */
 struct dmab_event_reader {
-	struct mutex lock;
+	struct mutex lock; /* of @next */
 	u64 next;
 };
 

@@ -61,7 +61,7 @@ static void fill_devices(struct list_page *page)
 	struct dmab_device *device;
 	unsigned long id;
 
-	xa_for_each_start (&dmab_devices.entries, id, device, page->list->cursor + 1) {
+	xa_for_each_start(&dmab_devices.entries, id, device, page->list->cursor + 1) {
 		void *entry = page_add(page, id);
 
 		if (!entry)
@@ -75,7 +75,7 @@ static void fill_buffers(struct list_page *page)
 	struct dmab_buffer *buffer;
 	unsigned long id;
 
-	xa_for_each_start (&dmab_buffers.entries, id, buffer, page->list->cursor + 1) {
+	xa_for_each_start(&dmab_buffers.entries, id, buffer, page->list->cursor + 1) {
 		void *entry = page_add(page, id);
 
 		if (!entry)
@@ -88,7 +88,7 @@ static void fill_mappings_of(struct list_page *page, const struct dmab_buffer *b
 {
 	struct dmab_mapping *mapping;
 
-	list_for_each_entry (mapping, &buffer->mappings, buffer_link) {
+	list_for_each_entry(mapping, &buffer->mappings, buffer_link) {
 		void *entry;
 
 		if (mapping->id <= page->list->cursor)
@@ -113,7 +113,7 @@ static void fill_mappings(struct list_page *page)
 		return;
 	}
 
-	xa_for_each_start (&dmab_mappings.entries, id, mapping, page->list->cursor + 1) {
+	xa_for_each_start(&dmab_mappings.entries, id, mapping, page->list->cursor + 1) {
 		void *entry = page_add(page, id);
 
 		if (!entry)

@@ -60,7 +60,7 @@ err_events:
 	return err;
 }
 
-/* No fd of the module is open, or it could not be unloaded; so there is no buffer and no mapping. */
+/* No fd of the module is open, or it could not be unloaded: there is no buffer and no mapping. */
 static void __exit dmabroker_exit(void)
 {
 	dmab_chardev_fini();

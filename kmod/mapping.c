@@ -36,7 +36,7 @@ static int mapping_copy_addresses(struct dmab_mapping *mapping, u64 mask)
 		return -ENOMEM;
 	mapping->nr_segments = sgt->nents;
 
-	for_each_sgtable_dma_sg (sgt, sg, i) {
+	for_each_sgtable_dma_sg(sgt, sg, i) {
 		mapping->segments[i].dma_address = sg_dma_address(sg);
 		mapping->segments[i].length_bytes = sg_dma_len(sg);
 		if (sg_dma_address(sg) + sg_dma_len(sg) - 1 > mask)
@@ -114,6 +114,7 @@ static int mapping_start(struct dmab_mapping *mapping, const struct dmabroker_ma
 {
 	struct dmab_device *device = mapping->device;
 	unsigned int bits;
+	bool entered;
 	int err;
 
 	lockdep_assert_held(&device->lock);
@@ -128,15 +129,17 @@ static int mapping_start(struct dmab_mapping *mapping, const struct dmabroker_ma
 	if (map->mask_bits)
 		bits = map->mask_bits;
 
-	err = dmab_account_admit(device, map->account);
+	err = dmab_account_enter(device, map->account, &entered);
 	if (err)
 		return err;
 	err = mapping_map(mapping, DMA_BIT_MASK(bits), map->direction, mapping_dma_attrs(map));
-	if (err)
+	if (err) {
+		if (entered)
+			dmab_account_leave(device);
 		return err;
+	}
 
 	mapping->attributes = mapping_attributes(mapping);
-	dmab_account_take(device, map->account);
 	dmab_device_add_mapping(device, &mapping->device_link);
 	return 0;
 }
@@ -225,7 +228,7 @@ static void mapping_link(struct dmab_mapping *mapping)
 	struct list_head *place = &mapping->buffer->mappings;
 	struct dmab_mapping *other;
 
-	list_for_each_entry_reverse (other, &mapping->buffer->mappings, buffer_link) {
+	list_for_each_entry_reverse(other, &mapping->buffer->mappings, buffer_link) {
 		if (other->id < mapping->id) {
 			place = &other->buffer_link;
 			break;
@@ -285,7 +288,7 @@ void dmab_mapping_end_all(struct dmab_device *device)
 
 	lockdep_assert_held(&device->lock);
 
-	list_for_each_entry_safe (mapping, next, &device->mappings, device_link) {
+	list_for_each_entry_safe(mapping, next, &device->mappings, device_link) {
 		mapping_stop(mapping);
 		mutex_lock(&dmab_registry_lock);
 		mapping->ended = true;

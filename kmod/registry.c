@@ -14,6 +14,7 @@
 #include <linux/err.h>
 #include <linux/lockdep.h>
 
+/* Of the sets, and of all that a list shows; the order of locks is in registry.h. */
 DEFINE_MUTEX(dmab_registry_lock);
 struct dmab_set dmab_buffers = { .entries = XARRAY_INIT(dmab_buffers.entries, 0) };
 struct dmab_set dmab_mappings = { .entries = XARRAY_INIT(dmab_mappings.entries, 0) };

@@ -32,14 +32,14 @@
  * struct system_device - one allocating device
  * @dev:   the root device that the memory belongs to
  * @mask:  what @dev->dma_mask points to
- * @parms: what @dev->dma_parms points to
+ * @limits: what @dev->dma_parms points to
  * @lock:  one allocation at a time: each has its own limit, which is the device's mask
  */
 struct system_device {
 	struct device *dev;
 	u64 mask;
-	struct device_dma_parameters parms;
-	struct mutex lock;
+	struct device_dma_parameters limits;
+	struct mutex lock; /* one allocation at a time */
 };
 
 static struct system_device systems[2]; /* [coherent] */
@@ -63,7 +63,7 @@ static int system_device_init(struct system_device *system, bool coherent)
 
 	device_set_coherent(dev, coherent);
 	dev->dma_mask = &system->mask;
-	dev->dma_parms = &system->parms;
+	dev->dma_parms = &system->limits;
 	dma_set_max_seg_size(dev, UINT_MAX);
 	err = dma_set_mask_and_coherent(dev, DMA_BIT_MASK(64));
 	if (err) {

@@ -21,7 +21,8 @@
  *   -ENODEV      no such device, or it went away
  *   -EBADF       the fd is not open, or is not of the kind asked for
  *   -EACCES      the fd or the buffer does not carry the right asked for (read-only)
- *   -EPERM       the device last belonged to another account and cannot be reset
+ *   -EPERM       the device last belonged to another account and cannot be reset, or another
+ *                device of its IOMMU group belongs to another account
  *   -EBUSY       something in use stands in the way
  *   -EOPNOTSUPP  well-formed, and this machine or this buffer cannot do it
  *   -EXDEV       the devices differ in coherence and the kind serves only one
