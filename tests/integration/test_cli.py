@@ -8,12 +8,16 @@ right way is as much of the interface as that it says yes.
 import os
 import re
 import socket
+import subprocess
 import threading
 
 from cli_bench import OTHER_UID, equal, main, ok, shape
 
 COMMANDS = ["status", "doctor", "devices", "device bind", "device unbind", "device set-mask",
             "device release", "alloc", "open", "buffers", "buffer show", "clients", "accounts"]
+COMMANDS_FIRST = ["status", "doctor", "devices", "device", "alloc", "open", "buffers", "buffer",
+                  "clients", "accounts"]
+GLOBAL = ["--json", "--socket", "--help"]
 NEED_BROKER = [["status"], ["doctor"], ["devices"], ["alloc", "--size", "4K"], ["open", "0" * 32],
                ["buffers"], ["buffer", "show", "1"], ["clients"], ["accounts"]]
 BUFFER = {"id": "number", "name": "text", "kind": "text", "effective_kind": "text",
@@ -238,8 +242,29 @@ def refusals(bench, _):
            done.returncode == 1 and "standard output" in done.stderr, done)
 
 
+def completion(bench, source):
+    """What bash would offer, in a bash that has nothing but this completion."""
+    process, held = bench.hold("--size", "4K")
+    for words, expected in (
+            ([""], COMMANDS_FIRST + ["--version"] + GLOBAL), (["dev"], ["devices", "device"]),
+            (["device", "b"], ["bind"]), (["device", "bind", "--m"], ["--mask"]),
+            (["--json", "--socket", "x", "devi"], ["devices", "device"]),
+            (["alloc", "--kind", ""], ["coherent", "writecombine", "noncoherent"]),
+            (["alloc", "--device", "s"], ["system", "sim:0", "sim:1"]),
+            (["buffer", "show", ""], [str(held[0]["id"])] + GLOBAL),
+            (["open", "0", "--q"], ["--quiet"]), (["alloc", "--", "cat", "--"], [])):
+        script = (f"source {source}/cli/completion/dmabrokerctl.bash; PATH={bench.folder}:$PATH; "
+                  'COMP_WORDS=(dmabrokerctl "$@"); COMP_CWORD=$#; _dmabrokerctl; '
+                  'printf "%s\\n" "${COMPREPLY[@]}"')
+        done = subprocess.run(["bash", "--norc", "-c", script, "bash", *words], env=bench.env,
+                              capture_output=True, text=True, check=False, timeout=60)
+        equal("completes: " + " ".join(words), (done.stdout.split(), done.stderr), (expected, ""))
+    process.terminate()
+    process.wait(20)
+
+
 def begin(bench, _):
     bench.start()
 
 
-main([usage, help_texts, no_broker, begin, listings, paged, refusals])
+main([usage, help_texts, no_broker, begin, listings, paged, refusals, completion])
