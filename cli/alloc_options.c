@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The options of "alloc" and "open". What can be seen to be wrong without the broker is wrong usage;
- * what depends on policy, devices or memory is the broker's to say.
+ * The options of "alloc" and "open". What can be seen to be wrong without the broker is wrong
+ * usage; what depends on policy, devices or memory is the broker's to say.
  */
 #include <errno.h>
 #include <stdio.h>

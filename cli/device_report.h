@@ -8,7 +8,7 @@
 
 /*
  * Prints what the stub says of the device now; @previous is the driver it was taken from, "" for
- * none, NULL if that is no question. An exit status: refused if the device cannot be used like this.
+ * none, NULL if that is no question. An exit status: refused if it cannot be used like this.
  */
 int device_report(const struct cli *cli, struct pci *pci, const char *what, const char *previous);
 

@@ -2,8 +2,8 @@
 /*
  * Waiting while buffers are held.
  *
- * Signals are blocked and read from an fd, so that one that comes between two steps is not lost, and
- * so that all is released in order. The connection is watched at the same time: a device that goes
+ * Signals are blocked and read from an fd, so that one that comes between two steps is not lost,
+ * and so that all is released in order. The connection is watched at the same time: a device that goes
  * away, or a broker that does, is worth a line; neither takes the buffer, so waiting goes on.
  *
  * SIGINT from a terminal reaches the command by itself, being of the same process group: passing it

@@ -19,26 +19,28 @@
 #include <config.h>
 
 static const char alloc_details[] =
-	"\nEach buffer is mapped to each device named (\"system\" only has a say in what memory is\n"
-	"chosen), shown, and released at the end: at once, with --hold at a signal, or when COMMAND\n"
-	"ends. COMMAND inherits the first buffer's file descriptor, its number is in DMABROKER_FD, and\n"
-	"the exit status is COMMAND's.";
+	"\nEach buffer is mapped to each device named (\"system\" only has a say in what memory\n"
+	"is chosen), shown, and released at the end: at once, with --hold at a signal, or when\n"
+	"COMMAND ends. COMMAND inherits the first buffer's file descriptor, its number is in\n"
+	"DMABROKER_FD, and the exit status is COMMAND's.";
 
 static const char open_details[] =
-	"\nTOKEN is what \"alloc --share\" printed, and is good while that command runs. The buffer is\n"
-	"used and released as by \"alloc\".";
+	"\nTOKEN is what \"alloc --share\" printed, and is good while that command runs. The\n"
+	"buffer is used and released as by \"alloc\".";
 
 static const char bind_details[] =
 	"\nDEVICE is pci:0000:00:03.0 or 0000:00:03.0. The masks that are not given come from\n"
-	"/etc/dmabroker/devices.conf, else the kernel's 32 bits stay. A device that another driver has\n"
-	"is only taken with --force or if that file says \"bind = yes\" for it. Needs root.";
+	"/etc/dmabroker/devices.conf, else the kernel's 32 bits stay. A device that another\n"
+	"driver has is only taken with --force or if that file says \"bind = yes\" for it.\n"
+	"Needs root.";
 
 static const char set_mask_details[] =
 	"\nRefused while the device has mappings. --mask alone sets both masks. Needs root.";
 
 static const char release_details[] =
-	"\nA device without a reset method stays with the account that used it last, because turning it\n"
-	"on again wakes whatever that one left in it. This says that nothing goes on in it. Needs root.";
+	"\nA device without a reset method stays with the account that used it last, because\n"
+	"turning it on again wakes whatever that one left in it. This says that nothing goes on\n"
+	"in it. Needs root.";
 
 const struct command commands[] = {
 	{ "status", "", "how the broker is, and your account", NULL, NULL, status_run },

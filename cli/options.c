@@ -164,5 +164,6 @@ void print_main_help(void)
 	print_options(global_options);
 	printf("  %-24s %s\n", "--version", "print the version");
 	printf("\nEach command has its own --help.\n"
-	       "Exit status: 0 done, 1 refused (standard error says why), 2 wrong usage, 3 no broker.\n");
+	       "Exit status: 0 done, 1 refused (standard error has the reason), 2 wrong usage,\n"
+	       "3 no broker.\n");
 }

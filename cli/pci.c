@@ -2,8 +2,8 @@
 /*
  * Giving a PCI device to the broker's stub driver, and taking it back.
  *
- * The stub has no table of ids. A device gets it by the name in its driver_override, which also keeps
- * every other driver away; then the bus is told to look for a driver. What the bus found is read
+ * The stub has no table of ids. A device gets it by the name in its driver_override, which also
+ * keeps every other driver away; then the bus is told to look for a driver. What the bus found is read
  * from the device's "driver" link, since the write that starts the search succeeds whatever comes
  * of it. A step that fails takes back the steps before it, so that a device is never left with no
  * driver because of a broker that it did not get.

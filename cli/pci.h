@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* One PCI device below /sys: giving it to the broker's stub driver, and what the stub can be told. */
+/* One PCI device below /sys: giving it to the broker's stub, and what the stub can be told. */
 #ifndef CLI_PCI_H
 #define CLI_PCI_H
 

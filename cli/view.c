@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How a buffer looks: one JSON object or a few lines. What "alloc" obtained and what "buffers" found
- * look the same, so both are brought into the structs of view.h first.
+ * How a buffer looks: one JSON object or a few lines. What "alloc" obtained and what "buffers"
+ * found look the same, so both are brought into the structs of view.h first.
  */
 #include <inttypes.h>
 #include <stdio.h>
