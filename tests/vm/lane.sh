@@ -31,7 +31,7 @@ check() {
 # vm ARGS... : a machine, with the command's output in $work/out; $status is set. What it says on
 # standard error is the lane's.
 vm() {
-	tests/vm/run --timeout 400 "$@" >"$work/out" </dev/null
+	tests/vm/run --timeout 900 "$@" >"$work/out" </dev/null
 	status=$?
 }
 
@@ -64,6 +64,19 @@ e2e() {
 		shift
 	done
 	in_vm "$title" "${options[@]}" -- $guest_tests/e2e "${@:2}"
+}
+
+# kmod TITLE RUN-OPTION... -- KMOD-ARGUMENT... : topics of tests/vm/kmod/. The broker is stopped: the
+# helper must be unloadable, and what it lists must be the test's alone.
+kmod() {
+	local title=$1 options=()
+	shift
+	while [ "$1" != -- ]; do
+		options+=("$1")
+		shift
+	done
+	in_vm "$title" "${options[@]}" -- sh -c \
+		'kill $(pidof dmabrokerd); ulimit -n 100000; exec "$@"' sh $guest_tests/kmod "${@:2}"
 }
 
 finish() {

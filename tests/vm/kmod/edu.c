@@ -48,31 +48,41 @@ static int compare_addresses(const void *a, const void *b)
 	return strcmp(x->address, y->address);
 }
 
-void edu_find_all(void)
+unsigned int pci_find(const char *vendor, const char *device, struct edu *ret,
+		      unsigned int capacity)
 {
 	DIR *dir = opendir(PCI "/devices");
 	struct dirent *entry;
 	unsigned int found = 0;
-	size_t i;
 
 	if (!dir)
 		die("opendir " PCI "/devices");
-	while ((entry = readdir(dir)) && found < ARRAY_LENGTH(edus)) {
-		char vendor[16], device[16];
+	while ((entry = readdir(dir)) && found < capacity) {
+		char text[2][16];
 
-		if (entry->d_name[0] == '.' || strlen(entry->d_name) >= sizeof(edus[0].address))
+		if (entry->d_name[0] == '.' || strlen(entry->d_name) >= sizeof(ret->address))
 			continue;
-		read_text(entry->d_name, "vendor", vendor, sizeof(vendor));
-		read_text(entry->d_name, "device", device, sizeof(device));
-		if (strcmp(vendor, "0x1234\n") == 0 && strcmp(device, "0x11e8\n") == 0)
-			strcpy(edus[found++].address, entry->d_name);
+		read_text(entry->d_name, "vendor", text[0], sizeof(text[0]));
+		read_text(entry->d_name, "device", text[1], sizeof(text[1]));
+		if (strcmp(text[0], vendor) == 0 && strcmp(text[1], device) == 0)
+			strcpy(ret[found++].address, entry->d_name);
 	}
 	closedir(dir);
+	qsort(ret, found, sizeof(*ret), compare_addresses);
+	return found;
+}
+
+void edu_find_all(void)
+{
+	unsigned int found = pci_find("0x1234\n", "0x11e8\n", edus, ARRAY_LENGTH(edus));
+	unsigned int i;
+
 	if (found != ARRAY_LENGTH(edus))
 		die("found %u edu devices instead of two", found);
-	qsort(edus, found, sizeof(edus[0]), compare_addresses);
-	for (i = 0; i < ARRAY_LENGTH(edus); i++)
+	for (i = 0; i < found; i++) {
+		edus[i].bits = machine.bits[i];
 		edu_bind(&edus[i]);
+	}
 }
 
 /* What lists say of the device. Its id is a new one after each bind: found by name. */
@@ -138,13 +148,15 @@ void edu_bind(struct edu *edu)
 	if (write_file(path, "dmabroker-pci"))
 		die("write %s", path);
 	if (!device_by_name(edu->address, &device)) {
+		snprintf(path, sizeof(path), PCI "/devices/%s/driver/unbind", edu->address);
+		write_file(path, edu->address); /* from another driver, if there is one */
 		err = write_file(PCI "/drivers/dmabroker-pci/bind", edu->address);
 		if (err) {
 			errno = -err;
 			die("bind %s", edu->address);
 		}
 	}
-	snprintf(bits, sizeof(bits), "%u", machine.bits[edu - edus]);
+	snprintf(bits, sizeof(bits), "%u", edu->bits);
 	if (edu_attribute_write(edu, "streaming_mask_bits", bits) ||
 	    edu_attribute_write(edu, "coherent_mask_bits", bits) ||
 	    edu_attribute_write(edu, "account", "0"))

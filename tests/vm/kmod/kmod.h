@@ -56,12 +56,16 @@ bool buffer_goes(uint64_t id);
 
 struct edu {
 	char address[16]; /* 0000:00:03.0 */
+	unsigned int bits; /* address bits that it drives */
 	uint32_t id;
 	volatile uint8_t *registers;
 };
 extern struct edu edus[2];
 
 void edu_find_all(void);
+/* Fills in addresses of up to @capacity devices, in order; returns how many there are. */
+unsigned int pci_find(const char *vendor, const char *device, struct edu *ret,
+		      unsigned int capacity);
 void edu_bind(struct edu *edu);
 void edu_unbind(struct edu *edu);
 void edu_device(const struct edu *edu, struct dmabroker_device *ret);
@@ -102,5 +106,10 @@ void test_events(void);
 void test_kill(void);
 void test_trace(void);
 void test_unload(void);
+void test_reset(void);
+void test_high(void);
+void test_forced_bounce(void);
+void test_shared_group(void);
+void test_stress(void);
 
 #endif

@@ -34,7 +34,7 @@ static void check_segments(const struct dmabroker_map *map, const struct edu *ed
 	struct dmabroker_segments second = { .mapping_id = map->mapping.id,
 					     .entries = (uintptr_t)by_id,
 					     .capacity = 32 };
-	uint64_t limit = 1ull << machine.bits[edu - edus], total = 0;
+	uint64_t last = UINT64_MAX >> (64 - edu->bits), total = 0;
 	bool low = true;
 	uint32_t i;
 
@@ -42,7 +42,7 @@ static void check_segments(const struct dmabroker_map *map, const struct edu *ed
 	    call(DMABROKER_IOC_MAPPING_SEGMENTS, &second))
 		die("asking for segments");
 	for (i = 0; i < first.count; i++) {
-		low &= by_fd[i].dma_address + by_fd[i].length_bytes <= limit;
+		low &= by_fd[i].dma_address + by_fd[i].length_bytes - 1 <= last;
 		total += by_fd[i].length_bytes;
 	}
 	check(first.count == map->mapping.nr_segments && first.total == first.count &&
@@ -51,7 +51,7 @@ static void check_segments(const struct dmabroker_map *map, const struct edu *ed
 	check(second.count == first.count && second.total == first.total &&
 		      memcmp(by_fd, by_id, first.count * sizeof(by_fd[0])) == 0,
 	      "%s: the node and the fd tell the same ones", edu->address);
-	check(low, "%s: they lie below 2^%u", edu->address, machine.bits[edu - edus]);
+	check(low, "%s: they lie below 2^%u", edu->address, edu->bits);
 	check(!machine.iommu || first.count == 1, "%s: behind the IOMMU there is one",
 	      edu->address);
 	first.first = first.total;

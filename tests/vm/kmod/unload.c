@@ -40,7 +40,7 @@ void test_unload(void)
 	edu_bind(&edus[1]);
 	fd = alloc_good(64 * KIB, DMABROKER_KIND_COHERENT, 0, NULL);
 	mapping_fd = map_good(fd, &edus[0], DMABROKER_DIR_BIDIRECTIONAL);
-	check(edu_address(mapping_fd, 0) < 1ull << machine.bits[0], "and works");
+	check(edu_address(mapping_fd, 0) < 1ull << edus[0].bits, "and works");
 	close(mapping_fd);
 	close(fd);
 }
