@@ -9,8 +9,10 @@ import os
 import re
 import socket
 import subprocess
+import sys
 import threading
 
+sys.dont_write_bytecode = True  # the source tree stays as it is
 from cli_bench import OTHER_UID, equal, main, ok, shape
 
 COMMANDS = ["status", "doctor", "devices", "device bind", "device unbind", "device set-mask",

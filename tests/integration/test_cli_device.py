@@ -9,7 +9,9 @@ and the lanes that boot one have it.
 import json
 import os
 import shutil
+import sys
 
+sys.dont_write_bytecode = True  # the source tree stays as it is
 from cli_bench import OTHER_UID, equal, main, ok
 
 ADDRESS = "0000:00:03.0"
@@ -59,64 +61,64 @@ def refusals(bench, _):
     if not os.path.exists(f"/sys/bus/pci/devices/{ADDRESS}") or os.geteuid() != 0:
         bench.refused("not for everybody", bench.run("device", "bind", ADDRESS, uid=OTHER_UID), 1,
                       "root")
-    sys = Sys(bench)
-    bench.refused("no such device", sys.run("bind", "pci:0000:00:04.0"), 1, "0000:00:04.0",
+    tree = Sys(bench)
+    bench.refused("no such device", tree.run("bind", "pci:0000:00:04.0"), 1, "0000:00:04.0",
                   "lspci")
-    bench.refused("unbind what is not bound", sys.run("unbind", ADDRESS), 1, "no driver")
-    bench.refused("set a mask of what is not bound", sys.run("set-mask", ADDRESS, "--mask", "28"),
+    bench.refused("unbind what is not bound", tree.run("unbind", ADDRESS), 1, "no driver")
+    bench.refused("set a mask of what is not bound", tree.run("set-mask", ADDRESS, "--mask", "28"),
                   1, "device bind")
-    bench.refused("release what is not bound", sys.run("release", ADDRESS), 1, "device bind")
-    sys.driver("native")
-    bench.refused("another driver has it", sys.run("bind", f"pci:{ADDRESS}"), 1,
+    bench.refused("release what is not bound", tree.run("release", ADDRESS), 1, "device bind")
+    tree.driver("native")
+    bench.refused("another driver has it", tree.run("bind", f"pci:{ADDRESS}"), 1,
                   "is driven by native", "--force")
-    equal("and keeps it", sys.get("driver_override"), "(null)\n")
-    bench.refused("--force is heard", sys.run("bind", ADDRESS, "--force"), 1, "would not take it")
-    equal("what did not work is taken back", sys.get("driver_override"), "\n")
-    sys.put(sys.conf, "[device pci-id:1234:11e8]\nbind = yes\n")
-    bench.refused("so is bind = yes", sys.run("bind", ADDRESS), 1, "would not take it")
-    sys.put(sys.conf, "[device pci-id:1234:11e8]\nmask-bit = 28\n")
-    bench.refused("a configuration that is wrong", sys.run("bind", ADDRESS), 1,
-                  f"{sys.conf}:2: there is no key mask-bit")
-    shutil.rmtree(f"{sys.root}/bus/pci/drivers/dmabroker-pci")
-    os.unlink(sys.conf)
-    bench.refused("no module", sys.run("bind", ADDRESS, "--force"), 1, "modprobe dmabroker")
+    equal("and keeps it", tree.get("driver_override"), "(null)\n")
+    bench.refused("--force is heard", tree.run("bind", ADDRESS, "--force"), 1, "would not take it")
+    equal("what did not work is taken back", tree.get("driver_override"), "\n")
+    tree.put(tree.conf, "[device pci-id:1234:11e8]\nbind = yes\n")
+    bench.refused("so is bind = yes", tree.run("bind", ADDRESS), 1, "would not take it")
+    tree.put(tree.conf, "[device pci-id:1234:11e8]\nmask-bit = 28\n")
+    bench.refused("a configuration that is wrong", tree.run("bind", ADDRESS), 1,
+                  f"{tree.conf}:2: there is no key mask-bit")
+    shutil.rmtree(f"{tree.root}/bus/pci/drivers/dmabroker-pci")
+    os.unlink(tree.conf)
+    bench.refused("no module", tree.run("bind", ADDRESS, "--force"), 1, "modprobe dmabroker")
 
 
 def masks(bench, _):
-    sys = Sys(bench)
-    sys.bound()
-    done = sys.run("set-mask", ADDRESS, "--mask", "28")
+    tree = Sys(bench)
+    tree.bound()
+    done = tree.run("set-mask", ADDRESS, "--mask", "28")
     ok("set-mask", done.returncode == 0 and "mask 28 bits, coherent mask 28 bits" in done.stdout,
        done)
-    equal("one figure sets both", [sys.get("dmabroker/streaming_mask_bits"),
-                                   sys.get("dmabroker/coherent_mask_bits")], ["28", "28"])
-    done = sys.run("set-mask", ADDRESS, "--coherent-mask", "30", "--json")
+    equal("one figure sets both", [tree.get("dmabroker/streaming_mask_bits"),
+                                   tree.get("dmabroker/coherent_mask_bits")], ["28", "28"])
+    done = tree.run("set-mask", ADDRESS, "--coherent-mask", "30", "--json")
     equal("set-mask as JSON", (done.returncode, json.loads(done.stdout)),
           (0, {"device": f"pci:{ADDRESS}", "streaming_mask_bits": 28, "coherent_mask_bits": 30,
                "usable": True, "reason": ""}))
-    sys.put(f"{sys.device}/dmabroker/reason", "a 4-bit mask leaves no room\n")
-    done = sys.run("set-mask", ADDRESS, "--mask", "4", "--json")
+    tree.put(f"{tree.device}/dmabroker/reason", "a 4-bit mask leaves no room\n")
+    done = tree.run("set-mask", ADDRESS, "--mask", "4", "--json")
     ok("a mask that cannot work", done.returncode == 1 and "leaves no room" in done.stderr
        and json.loads(done.stdout)["usable"] is False, done)
-    done = sys.run("release", ADDRESS)
-    equal("release", (done.returncode, sys.get("dmabroker/account")), (0, "0"))
+    done = tree.run("release", ADDRESS)
+    equal("release", (done.returncode, tree.get("dmabroker/account")), (0, "0"))
 
 
 def bound_already(bench, source):
-    sys = Sys(bench)
-    sys.bound()
-    shutil.copy(f"{source}/systemd/devices.conf", sys.conf)
-    done = sys.run("bind", ADDRESS, "--json")
+    tree = Sys(bench)
+    tree.bound()
+    shutil.copy(f"{source}/systemd/devices.conf", tree.conf)
+    done = tree.run("bind", ADDRESS, "--json")
     equal("bind what is bound: the masks of the configuration",
           (done.returncode, json.loads(done.stdout)),
           (0, {"device": f"pci:{ADDRESS}", "streaming_mask_bits": 28, "coherent_mask_bits": 28,
                "usable": True, "reason": ""}))
-    done = sys.run("bind", ADDRESS, "--mask", "40")
+    done = tree.run("bind", ADDRESS, "--mask", "40")
     ok("bind what is bound: the masks by hand",
        done.returncode == 0 and "was bound already, mask 40 bits, coherent mask 40" in done.stdout,
        done)
     equal("nothing was probed",
-          os.path.getsize(f"{sys.root}/bus/pci/drivers_probe"), 0)
+          os.path.getsize(f"{tree.root}/bus/pci/drivers_probe"), 0)
 
 
 main([refusals, masks, bound_already])

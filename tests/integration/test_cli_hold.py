@@ -6,7 +6,9 @@ Signals, commands, tokens, and that everything is released however it ends.
 """
 import json
 import signal
+import sys
 
+sys.dont_write_bytecode = True  # the source tree stays as it is
 from cli_bench import OTHER_UID, equal, main, ok, until
 
 
