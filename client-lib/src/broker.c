@@ -11,6 +11,7 @@
  */
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -27,9 +28,47 @@ uint64_t now_mono_us(void)
 	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
+/*
+ * Every call asks whether it runs in the process that connected, so the answer must not cost a
+ * system call: a page that the kernel empties in a child, however it was forked, holds the
+ * process's number. The first connection of a child gives the child a number of its own.
+ */
+static pthread_once_t process_once = PTHREAD_ONCE_INIT;
+static atomic_uint *process_page; /* NULL: the kernel cannot, compare pids */
+static atomic_uint process_last;
+
+static void process_init(void)
+{
+	size_t bytes = (size_t)sysconf(_SC_PAGESIZE);
+	void *page = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (page == MAP_FAILED)
+		return;
+	if (madvise(page, bytes, MADV_WIPEONFORK) < 0)
+		munmap(page, bytes);
+	else
+		process_page = page;
+}
+
+static unsigned int process_number(void)
+{
+	unsigned int none = 0;
+
+	pthread_once(&process_once, process_init);
+	if (!process_page)
+		return 0;
+	/* Of several threads one number stays; the others are never seen. */
+	if (atomic_load(process_page) == 0)
+		atomic_compare_exchange_strong(process_page, &none,
+					       atomic_fetch_add(&process_last, 1) + 1);
+	return atomic_load(process_page);
+}
+
 bool broker_is_mine(const struct dmabroker *broker)
 {
-	return broker->pid == getpid();
+	if (broker->process == 0)
+		return broker->pid == getpid();
+	return atomic_load_explicit(process_page, memory_order_relaxed) == broker->process;
 }
 
 static void broker_destroy(struct dmabroker *broker)
@@ -72,6 +111,8 @@ int broker_new(struct dmabroker **ret)
 		return -ENOMEM;
 	atomic_init(&broker->refs, 1);
 	broker->pid = getpid();
+	broker->uid = geteuid();
+	broker->process = process_number();
 	broker->sock = -1;
 	broker->epoll_fd = -1;
 	broker->kick_fd = -1;

@@ -54,6 +54,8 @@ struct device_cache {
 struct dmabroker {
 	atomic_uint refs;
 	pid_t pid; /* whose this is; a forked child differs */
+	uid_t uid; /* as the broker saw it */
+	unsigned int process; /* the same, cheaper to ask; 0: unknown */
 	pthread_mutex_t lock;
 
 	/* link.c */
@@ -113,7 +115,8 @@ void broker_leave(struct dmabroker *broker);
 uint64_t now_mono_us(void);
 
 /* link.c, locked */
-void link_io(struct dmabroker *broker);
+/* Send and read what there is; for a thread that waits no further than @until, which may be NULL. */
+void link_io(struct dmabroker *broker, const struct dmabroker_request *until);
 void link_lost(struct dmabroker *broker, int error, const char *text);
 void link_watch(struct dmabroker *broker);
 

@@ -111,7 +111,7 @@ static int link_read_one(struct dmabroker *broker, unsigned int *nr_resets)
 	return r;
 }
 
-void link_io(struct dmabroker *broker)
+void link_io(struct dmabroker *broker, const struct dmabroker_request *until)
 {
 	unsigned int nr_resets = 0;
 	int r = 0;
@@ -120,8 +120,11 @@ void link_io(struct dmabroker *broker)
 		link_try(broker);
 	if (broker->link != LINK_UP)
 		return;
-	for (unsigned int i = 0; i < PACKETS_AT_ONCE && r == 0 && broker->link == LINK_UP; i++)
+	for (unsigned int i = 0; i < PACKETS_AT_ONCE && r == 0 && broker->link == LINK_UP; i++) {
+		if (until && until->ended)
+			break;
 		r = link_read_one(broker, &nr_resets);
+	}
 	if (r < 0) {
 		link_lost(broker, r, NULL);
 		return;

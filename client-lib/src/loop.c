@@ -62,8 +62,9 @@ static int timeout_ms_until(uint64_t deadline_mono_us)
 }
 
 /* Poll for the others too. The lock is given up meanwhile. */
-static void poll_once(struct dmabroker *broker, uint64_t deadline_mono_us)
+static void poll_once(struct dmabroker *broker, const struct dmabroker_request *request)
 {
+	uint64_t deadline_mono_us = request->deadline_mono_us;
 	struct pollfd fds[2] = { { .fd = broker->wake_fd, .events = POLLIN },
 				 { .fd = -1, .events = POLLIN } };
 
@@ -81,7 +82,7 @@ static void poll_once(struct dmabroker *broker, uint64_t deadline_mono_us)
 	broker->polling = false;
 	if (fds[0].revents)
 		drain_fd(broker->wake_fd);
-	link_io(broker);
+	link_io(broker, request);
 }
 
 static void sleep_once(struct dmabroker *broker, uint64_t deadline_mono_us)
@@ -104,7 +105,7 @@ int loop_wait(struct dmabroker *broker, struct dmabroker_request *request)
 		else if (broker->polling)
 			sleep_once(broker, request->deadline_mono_us);
 		else
-			poll_once(broker, request->deadline_mono_us);
+			poll_once(broker, request);
 	}
 	broker->nr_waiters--;
 	/* One of those left takes over. */
@@ -209,7 +210,7 @@ int dmabroker_dispatch(struct dmabroker *broker)
 	broker->dispatching = true;
 	if (broker->kick_fd >= 0)
 		drain_fd(broker->kick_fd);
-	link_io(broker);
+	link_io(broker, NULL);
 	requests_expire(broker);
 	requests_deliver(broker);
 	events_deliver(broker);

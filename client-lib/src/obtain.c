@@ -67,7 +67,7 @@ static int alloc_reply(struct obtain_request *obtain, struct packet *packet)
 	wire.effective_kind = reply.effective_kind;
 	wire.flags = WIRE_BUFFER_HELD | (reply.contiguous ? WIRE_BUFFER_CONTIGUOUS : 0);
 	wire.direction = alloc->direction;
-	wire.owner_uid = geteuid();
+	wire.owner_uid = obtain->request.broker->uid;
 	wire.owner_pid = (uint32_t)obtain->request.broker->pid;
 	wire.owned_by = alloc->kind == WIRE_KIND_NONCOHERENT ? WIRE_OWNED_BY_CPU
 							     : WIRE_OWNED_BY_BOTH;
