@@ -117,7 +117,7 @@ static const struct {
 	const char *place;
 	const char *word; /* that the message must mention */
 } mistakes[] = {
-	{ "[broker]\n\nbackened = sim\n", "test.conf:3:", "backened" },
+	{ "[broker]\n\nbackend-name = sim\n", "test.conf:3:", "backend-name" },
 	{ "[brokr]\nbackend = sim\n", "test.conf:1:", "brokr" },
 	{ "[empty-and-unknown]\n", "test.conf:1:", "empty-and-unknown" },
 	{ "backend = sim\n", "test.conf:1:", "section" },
