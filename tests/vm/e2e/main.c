@@ -27,6 +27,7 @@ static const struct {
 	{ "read-only", test_read_only },
 	{ "import", test_import },
 	{ "suite", test_suite },
+	{ "suite-short", test_suite_short },
 	{ "unread", test_unread },
 	{ "race", test_race },
 	{ "unbind", test_unbind },
