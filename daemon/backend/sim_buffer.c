@@ -266,7 +266,7 @@ int sim_buffer_alloc(struct backend *backend, const struct backend_alloc *alloc,
 	struct sim *sim = sim_of(backend);
 	struct sim_buffer *buffer;
 	uint64_t size_bytes;
-	struct needs needs;
+	struct needs needs = {};
 	int r;
 
 	r = backend_check_alloc(alloc, sim->page_bytes, &size_bytes, failure);

@@ -192,7 +192,7 @@ void fake_reply_alloc(struct wire_header header, const uint64_t *ids, unsigned i
 						.contiguous = 1,
 						.count = nr,
 						.region = "pages" };
-	int fds[WIRE_FDS_MAX];
+	int fds[WIRE_FDS_MAX] = {};
 
 	for (unsigned int i = 0; i < nr; i++)
 		fds[i] = fake_memfd();
