@@ -29,14 +29,14 @@ static int no_broker(const struct cli *cli, int error)
 	if (!text[0])
 		text = strerror(-error);
 	if (strstr(text, path))
-		complain("no broker: %s", text);
+		complain("%s", text);
 	else
 		complain("no broker at %s: %s", path, text);
 	if (strcmp(path, DEFAULT_SOCKET) == 0)
-		complain("look at 'systemctl status dmabroker.socket dmabroker.service'; "
+		complain("'systemctl status dmabroker.socket dmabroker.service' says how it is; "
 			 "'systemctl enable --now dmabroker.socket' starts it now and at boot");
 	else
-		complain("that path comes from %s; start a broker there or leave it away for %s",
+		complain("that path comes from %s; without it, the broker is looked for at %s",
 			 cli->socket ? "--socket" : "DMABROKER_SOCKET", DEFAULT_SOCKET);
 	return STATUS_NO_BROKER;
 }
@@ -49,8 +49,8 @@ static void refused(int error)
 	char limit[80] = "", number[24];
 
 	if (refusal->limit)
-		snprintf(limit, sizeof(limit), "; limit %" PRIu64 ", with this %" PRIu64,
-			 refusal->limit, refusal->value);
+		snprintf(limit, sizeof(limit), "; limit %" PRIu64 ", %s %" PRIu64, refusal->limit,
+			 error == -EDQUOT ? "with this" : "this was", refusal->value);
 	/* A broker that is newer than the library may have reasons without a name here. */
 	snprintf(number, sizeof(number), "reason %" PRIu32, refusal->reason);
 	complain("refused: %s (%s, %s%s)%s", refusal->text, name ? name : strerror(-error),

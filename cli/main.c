@@ -133,9 +133,17 @@ static int run_group(const struct cli *cli, int argc, char **argv)
 
 	if (argc > 1 && strcmp(argv[1], "--help") != 0 && strcmp(argv[1], "-h") != 0)
 		return wrong_usage(cli, "there is no command '%s %s'", argv[0], argv[1]);
-	if (argc < 2)
-		return wrong_usage(cli, "'%s' is one half of a command", argv[0]);
 	snprintf(prefix, sizeof(prefix), "%s ", argv[0]);
+	if (argc < 2) {
+		char words[80] = "";
+
+		for (const struct command *command = commands; command->name; command++)
+			if (strncmp(command->name, prefix, strlen(prefix)) == 0)
+				snprintf(words + strlen(words), sizeof(words) - strlen(words),
+					 "%s%s", words[0] ? ", " : "",
+					 command->name + strlen(prefix));
+		return wrong_usage(cli, "'%s' needs a second word: %s", argv[0], words);
+	}
 	for (const struct command *command = commands; command->name; command++)
 		if (strncmp(command->name, prefix, strlen(prefix)) == 0)
 			printf("dmabrokerctl %s %s\n    %s\n", command->name, command->arguments,

@@ -80,10 +80,11 @@ static void link_try(struct dmabroker *broker)
 		return;
 	}
 	if (r == -ENOENT || r == -ECONNREFUSED)
-		snprintf(text, sizeof(text),
-			 "No broker listens at %s; start it (systemctl start dmabroker.socket), or "
-			 "set DMABROKER_SOCKET.",
-			 broker->socket_path);
+		snprintf(text, sizeof(text), "No broker listens at %s; start it%s.",
+			 broker->socket_path,
+			 strcmp(broker->socket_path, WIRE_SOCKET_PATH) == 0
+				 ? " (systemctl start dmabroker.socket), or set DMABROKER_SOCKET"
+				 : " there, or name another socket");
 	else
 		snprintf(text, sizeof(text), "Cannot connect to the broker at %s: %s",
 			 broker->socket_path, fail_text(r));
