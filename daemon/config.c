@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "proto/cleanup.h"
+#include "daemon/backend/backend.h"
 #include "daemon/config.h"
 #include "daemon/log.h"
 
@@ -164,9 +165,10 @@ static int key_broker(struct parser *parser, const char *key, const char *value)
 	char *copy;
 
 	if (strcmp(key, "backend") == 0) {
-		if (strlen(value) >= sizeof(config->backend))
-			return fail(parser, -EINVAL, "backend = %s: there is no such backend",
-				    value);
+		char why[512];
+
+		if (backend_check_name(value, why) < 0)
+			return fail(parser, -EINVAL, "%s", why);
 		snprintf(config->backend, sizeof(config->backend), "%s", value);
 		return 0;
 	}
@@ -266,6 +268,21 @@ static int key_pool(struct parser *parser, const char *key, const char *value)
 	return 0;
 }
 
+static int key_sim(struct parser *parser, const char *key, const char *value)
+{
+	struct config *config = parser->config;
+	char error[256];
+	int r;
+
+	if (strcmp(key, "device") != 0)
+		return 1;
+	r = append(parser, &config->sim_devices, &config->nr_sim_devices, value);
+	if (r == 0 && backend_check_sim_devices((const char *const *)config->sim_devices,
+						config->nr_sim_devices, error) < 0)
+		r = fail(parser, -EINVAL, "%s", error);
+	return r;
+}
+
 static int key_rule(struct parser *parser, const char *key, const char *value)
 {
 	struct rule *rule = &parser->config->rules[parser->config->nr_rules - 1];
@@ -312,9 +329,8 @@ static int handle_key(void *userdata, const char *section, const char *key, cons
 		r = key_policy(parser, key, value);
 	else if (strcmp(section, "pool") == 0)
 		r = key_pool(parser, key, value);
-	else if (strcmp(section, "sim") == 0 && strcmp(key, "device") == 0)
-		r = append(parser, &parser->config->sim_devices, &parser->config->nr_sim_devices,
-			   value);
+	else if (strcmp(section, "sim") == 0)
+		r = key_sim(parser, key, value);
 	else if (is_rule(section))
 		r = key_rule(parser, key, value);
 	else if (!section[0])

@@ -141,9 +141,10 @@ static int read_config(const struct options *options, struct config *config)
 static int apply_options(const struct options *options, struct config *config)
 {
 	if (options->backend) {
-		if (strlen(options->backend) >= sizeof(config->backend)) {
-			fprintf(stderr, "dmabrokerd: there is no backend \"%s\"\n",
-				options->backend);
+		char why[512];
+
+		if (backend_check_name(options->backend, why) < 0) {
+			fprintf(stderr, "dmabrokerd: %s\n", why);
 			return -EINVAL;
 		}
 		snprintf(config->backend, sizeof(config->backend), "%s", options->backend);
@@ -244,7 +245,10 @@ static int serve(struct event_base *base, const struct config *config, const cha
 	}
 	r = bus_new(broker, bus_address, &bus);
 	if (r < 0) {
-		log_line(LOG_ERR, "D-Bus at %s: %s", bus_address, strerror(-r));
+		log_line(LOG_ERR,
+			 "D-Bus at %s: %s; --bus takes system, session, none, or an address such "
+			 "as unix:path=/run/dbus/system_bus_socket",
+			 bus_address, strerror(-r));
 		return r;
 	}
 	sd_notifyf(0, "READY=1\nSTATUS=Serving with the %s backend, up to %u clients",

@@ -52,6 +52,19 @@ static const struct backend_ops *ops_find(const char *name)
 	return NULL;
 }
 
+int backend_check_name(const char *name, char ret_why[static WHY_SIZE])
+{
+	unsigned int i;
+
+	if (strcmp(name, "auto") == 0 || ops_find(name))
+		return 0;
+	ret_why[0] = '\0';
+	why_add(ret_why, "there is no backend '%.64s'; there are: auto", name);
+	for (i = 0; table[i]; i++)
+		why_add(ret_why, ", %s", table[i]->name);
+	return -ENOENT;
+}
+
 /* Open one whose probe succeeded. */
 static int ops_open(struct backend **ret, const struct backend_ops *ops,
 		    const struct backend_config *config, const struct backend_sink *sink,
@@ -74,15 +87,10 @@ static int open_named(struct backend **ret, const char *name, const struct backe
 {
 	const struct backend_ops *ops = ops_find(name);
 	char reason[REASON_SIZE] = "";
-	unsigned int i;
 	int r;
 
-	if (!ops) {
-		why_add(why, "there is no backend '%.64s'; there are: auto", name);
-		for (i = 0; table[i]; i++)
-			why_add(why, ", %s", table[i]->name);
-		return -ENOENT;
-	}
+	if (!ops)
+		return backend_check_name(name, why);
 	if (ops->probe(reason) < 0) {
 		why_add(why, "backend %s was asked for and cannot work here: %s", name, reason);
 		return -ENODEV;

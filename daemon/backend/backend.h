@@ -108,7 +108,7 @@ struct backend_sink {
 };
 
 struct backend_config {
-	/* sim: simulated devices, "N bits MASK segment BYTES iommu coherent"; see sim.c */
+	/* sim: simulated devices, "N bits MASK segment BYTES iommu coherent" */
 	const char *const *sim_devices;
 	unsigned int nr_sim_devices;
 	/* 256 bytes for a sentence on why an op open() failed, or NULL; backend_open() sets it */
@@ -193,6 +193,26 @@ extern const struct backend_ops backend_sim_ops;
  * @allow_sim of backend_open() says so, because a broker that silently simulates helps nobody.
  */
 const struct backend_ops *const *backend_table(void);
+
+/**
+ * backend_check_name() - is there a backend of that name, or is it "auto"
+ * @name:    as somebody wrote it
+ * @ret_why: a sentence that names those there are, filled on failure
+ *
+ * Return: 0, -ENOENT.
+ */
+int backend_check_name(const char *name, char ret_why[static 512]);
+
+/**
+ * backend_check_sim_devices() - could the sim backend start with these devices
+ * @lines:     as for struct backend_config
+ * @nr_lines:  how many
+ * @ret_error: a sentence on what is wrong, filled on failure
+ *
+ * Return: 0, -EINVAL.
+ */
+int backend_check_sim_devices(const char *const *lines, unsigned int nr_lines,
+			      char ret_error[static 256]);
 
 /**
  * backend_open() - open one by name, or the best

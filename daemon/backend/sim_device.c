@@ -19,6 +19,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "daemon/backend/sim.h"
 #include "proto/cleanup.h"
@@ -173,20 +174,48 @@ static void system_init(struct sim_device *device)
 static int device_init(struct sim *sim, const struct backend_config *config, const char *line,
 		       struct sim_device *device, uint32_t id)
 {
-	unsigned int bits, i;
+	unsigned int bits;
 	int r;
 
 	r = line_parse(config, line, sim->page_bytes, &device->info);
 	if (r < 0)
 		return r;
 	device->info.id = id;
-	for (i = 0; i < sim->nr_devices; i++)
-		if (strcmp(sim->devices[i].info.name, device->info.name) == 0)
-			return config_fail(config, "simulated device '%s': %s is there twice", line,
-					   device->info.name);
 	bits = device->info.streaming_mask_bits;
 	return sim_space_init(&device->iova, SIM_SPACE_FIRST,
 			      bits < SIM_IOVA_BITS ? bits : SIM_IOVA_BITS, sim->page_bytes);
+}
+
+static int lines_check(const struct backend_config *config, const char *const *lines,
+		       unsigned int nr_lines, uint64_t page_bytes)
+{
+	struct backend_device info, other;
+	unsigned int i, j;
+	int r;
+
+	if (nr_lines > SIM_DEVICES_MAX)
+		return config_fail(config, "%u simulated devices are too many, %d can be had",
+				   nr_lines, SIM_DEVICES_MAX);
+	for (i = 0; i < nr_lines; i++) {
+		r = line_parse(config, lines[i], page_bytes, &info);
+		for (j = 0; j < i && r == 0; j++) {
+			r = line_parse(config, lines[j], page_bytes, &other);
+			if (r == 0 && strcmp(info.name, other.name) == 0)
+				r = config_fail(config, "simulated device '%s': %s is there twice",
+						lines[i], info.name);
+		}
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int backend_check_sim_devices(const char *const *lines, unsigned int nr_lines,
+			      char ret_error[static ERROR_BYTES])
+{
+	const struct backend_config config = { .ret_error = ret_error };
+
+	return lines_check(&config, lines, nr_lines, (uint64_t)sysconf(_SC_PAGESIZE));
 }
 
 int sim_devices_init(struct sim *sim, const struct backend_config *config)
@@ -200,9 +229,9 @@ int sim_devices_init(struct sim *sim, const struct backend_config *config)
 		lines = config->sim_devices;
 		nr_lines = config->nr_sim_devices;
 	}
-	if (nr_lines > SIM_DEVICES_MAX)
-		return config_fail(config, "%u simulated devices are too many, %d can be had",
-				   nr_lines, SIM_DEVICES_MAX);
+	r = lines_check(config, lines, nr_lines, sim->page_bytes);
+	if (r < 0)
+		return r;
 	sim->devices = calloc(nr_lines + 1, sizeof(*sim->devices));
 	if (!sim->devices)
 		return -ENOMEM;

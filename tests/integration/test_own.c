@@ -224,7 +224,9 @@ START_TEST(exit_status)
 	ck_assert_int_eq(run_broker("[limits]\nbites = 1\n", "--check-config", NULL), 78);
 	ck_assert_int_eq(run_broker("", "--no-such-option", NULL), 2);
 	ck_assert_int_eq(run_broker("", "--log-level", "loud"), 2);
-	ck_assert_int_eq(run_broker("", "--backend", "none-such"), 1);
+	ck_assert_int_eq(run_broker("", "--backend", "none-such"), 2);
+	ck_assert_int_eq(run_broker("[broker]\nbackend = none-such\n", "--check-config", NULL), 78);
+	ck_assert_int_eq(run_broker("[sim]\ndevice = 0 bits 5\n", "--check-config", NULL), 78);
 	/* What is at the path and is no socket is not removed. */
 	ck_assert_int_eq(run_broker("[broker]\nbackend = sim\n", "--socket", stale), 1);
 	ck_assert_int_eq(access(stale, F_OK), 0);
