@@ -142,6 +142,27 @@ int fixture_do_alloc(const struct backend_alloc *alloc, struct backend_buffer *r
 	return r;
 }
 
+struct backend_map fixture_map_of(const struct backend_buffer *buffer,
+				  const struct backend_device *device)
+{
+	return (struct backend_map){
+		.buffer_id = buffer->id,
+		.device_id = device->id,
+		.direction = WIRE_DIR_BIDIRECTIONAL,
+		.account = FIXTURE_ACCOUNT,
+	};
+}
+
+int fixture_do_map(const struct backend_map *map, struct backend_mapping *ret, int *ret_fd)
+{
+	struct backend_failure failure = { 0 };
+	int r = backend->ops->map(backend, map, ret, ret_fd, &failure);
+
+	if (r < 0)
+		fprintf(stderr, "map: %s\n", failure.text);
+	return r;
+}
+
 void fixture_two_devices(struct backend_device ret[static 2])
 {
 	struct backend_device device = { 0 };

@@ -29,6 +29,12 @@ Suite *fixture_suite(void);
 struct backend_alloc fixture_alloc(uint64_t size_bytes);
 int fixture_do_alloc(const struct backend_alloc *alloc, struct backend_buffer *ret, int *ret_fd);
 
+/* An ordinary mapping: bidirectional, for the account FIXTURE_ACCOUNT. */
+#define FIXTURE_ACCOUNT 0x7e57
+struct backend_map fixture_map_of(const struct backend_buffer *buffer,
+				  const struct backend_device *device);
+int fixture_do_map(const struct backend_map *map, struct backend_mapping *ret, int *ret_fd);
+
 /* Two usable devices of the same coherence; there must be such. */
 void fixture_two_devices(struct backend_device ret[static 2]);
 /* Do all devices here fail to snoop? */

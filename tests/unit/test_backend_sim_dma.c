@@ -513,7 +513,7 @@ START_TEST(test_config)
 		{ { "0 bits 32 segment 64KB" }, "'segment' needs" },
 		{ { "0 bits 32 segment 18446744073709551616" }, "'segment' needs" },
 		{ { "0 bits 32 segment 18014398509481985K" }, "'segment' needs" },
-		{ { "0 bits 32 iommu coherant" }, "unknown word 'coherant'" },
+		{ { "0 bits 32 iommu snooping" }, "unknown word 'snooping'" },
 		{ { "0 bits 32", "0 bits 30" }, "there twice" },
 		{ { "0 bits 32 iommu iommu iommu iommu iommu iommu iommu iommu iommu iommu iommu "
 		    "iommu iommu iommu iommu iommu iommu iommu iommu iommu iommu" },

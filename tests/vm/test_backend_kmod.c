@@ -18,7 +18,6 @@
 #include "proto/cleanup.h"
 #include "tests/unit/backend_fixture.h"
 
-#define ACCOUNT	   0x7e57
 #define MIB	   (1ull << 20)
 #define EVENTS	   9000 /* more than the module keeps */
 #define PIECES_MAX 1024
@@ -64,27 +63,6 @@ static void alloc_for(const struct backend_device *device, uint64_t size_bytes, 
 	ck_assert_int_eq(fixture_do_alloc(&alloc, ret, ret_fd), 0);
 }
 
-static struct backend_map map_of(const struct backend_buffer *buffer,
-				 const struct backend_device *device)
-{
-	return (struct backend_map){
-		.buffer_id = buffer->id,
-		.device_id = device->id,
-		.direction = WIRE_DIR_BIDIRECTIONAL,
-		.account = ACCOUNT,
-	};
-}
-
-static int do_map(const struct backend_map *map, struct backend_mapping *ret, int *ret_fd)
-{
-	struct backend_failure failure = { 0 };
-	int r = backend->ops->map(backend, map, ret, ret_fd, &failure);
-
-	if (r < 0)
-		fprintf(stderr, "map: %s\n", failure.text);
-	return r;
-}
-
 START_TEST(test_contiguous)
 {
 	struct backend_alloc alloc = fixture_alloc(16 * MIB);
@@ -101,8 +79,8 @@ START_TEST(test_contiguous)
 		alloc_for(&devices[1], 16 * MIB, WIRE_ATTR_FORCE_CONTIGUOUS, &buffer, &fd);
 		ck_assert(buffer.contiguous);
 		ck_assert_uint_ge(buffer.alignment_bytes, 4096);
-		map = map_of(&buffer, &devices[1]);
-		ck_assert_int_eq(do_map(&map, &mapping, &map_fd), 0);
+		map = fixture_map_of(&buffer, &devices[1]);
+		ck_assert_int_eq(fixture_do_map(&map, &mapping, &map_fd), 0);
 		ck_assert_uint_eq(mapping.nr_segments, 1);
 		close(map_fd);
 		close(fd);
@@ -142,8 +120,8 @@ START_TEST(test_scattered)
 	fixture_two_devices(devices);
 	alloc_for(&devices[1], 16 * MIB, 0, &buffer, &fd);
 	for (i = 0; i < 2; i++) {
-		map = map_of(&buffer, &devices[i]);
-		ck_assert_int_eq(do_map(&map, &mapping, &map_fd), 0);
+		map = fixture_map_of(&buffer, &devices[i]);
+		ck_assert_int_eq(fixture_do_map(&map, &mapping, &map_fd), 0);
 		if (devices[i].flags & WIRE_DEVICE_IOMMU)
 			ck_assert_uint_eq(mapping.nr_segments, 1);
 		else
@@ -173,8 +151,8 @@ START_TEST(test_device_goes_away)
 	alloc_for(&devices[1], 65536, 0, &buffer, &fd);
 	bytes = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	ck_assert_ptr_ne(bytes, MAP_FAILED);
-	map = map_of(&buffer, &devices[1]);
-	ck_assert_int_eq(do_map(&map, &mapping, &map_fd), 0);
+	map = fixture_map_of(&buffer, &devices[1]);
+	ck_assert_int_eq(fixture_do_map(&map, &mapping, &map_fd), 0);
 
 	device_path(&devices[1], "/driver/unbind", path);
 	ck_assert_int_eq(file_write(path, devices[1].name + 4), 0);
@@ -285,15 +263,15 @@ START_TEST(test_no_reset)
 
 	fixture_two_devices(devices);
 	alloc_for(&devices[0], 4096, 0, &buffer, &fd);
-	map = map_of(&buffer, &devices[0]);
-	ck_assert_int_eq(do_map(&map, &mapping, &map_fd), 0);
+	map = fixture_map_of(&buffer, &devices[0]);
+	ck_assert_int_eq(fixture_do_map(&map, &mapping, &map_fd), 0);
 	close(map_fd);
-	map.account = ACCOUNT + 1;
+	map.account = FIXTURE_ACCOUNT + 1;
 	ck_assert_int_eq(backend->ops->map(backend, &map, &mapping, &map_fd, &failure), -EPERM);
 	ck_assert_uint_eq(failure.reason, WIRE_REASON_DEVICE_OF_OTHER_ACCOUNT);
 	device_path(&devices[0], "/dmabroker/account", path);
 	ck_assert_int_eq(file_write(path, "0"), 0);
-	ck_assert_int_eq(do_map(&map, &mapping, &map_fd), 0);
+	ck_assert_int_eq(fixture_do_map(&map, &mapping, &map_fd), 0);
 	close(map_fd);
 	ck_assert_int_eq(file_write(path, "0"), 0);
 	close(fd);
@@ -312,10 +290,10 @@ START_TEST(test_read_only_maps_to_device)
 
 	fixture_two_devices(devices);
 	alloc_for(&devices[0], 4096, 0, &buffer, &fd);
-	map = map_of(&buffer, &devices[0]);
+	map = fixture_map_of(&buffer, &devices[0]);
 	map.read_only = true;
 	map.direction = WIRE_DIR_TO_DEVICE;
-	ck_assert_int_eq(do_map(&map, &mapping, &map_fd), 0);
+	ck_assert_int_eq(fixture_do_map(&map, &mapping, &map_fd), 0);
 	ck_assert_int_eq(mapping.direction, WIRE_DIR_TO_DEVICE);
 	close(map_fd);
 	close(fd);
@@ -335,8 +313,8 @@ START_TEST(test_query_is_not_fooled)
 
 	fixture_two_devices(devices);
 	alloc_for(&devices[0], 4096, 0, &buffer, &fd);
-	map = map_of(&buffer, &devices[0]);
-	ck_assert_int_eq(do_map(&map, &mapping, &others[0]), 0);
+	map = fixture_map_of(&buffer, &devices[0]);
+	ck_assert_int_eq(fixture_do_map(&map, &mapping, &others[0]), 0);
 	others[1] = memfd_create("x", MFD_CLOEXEC);
 	others[2] = open("/dev/dmabroker", O_RDWR | O_CLOEXEC);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
