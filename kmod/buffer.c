@@ -60,6 +60,8 @@ int dmab_buffer_new(const struct dmabroker_alloc *alloc, bool coherent, u64 phys
 	dma_resv_init(&buffer->resv);
 	INIT_LIST_HEAD(&buffer->mappings);
 	buffer->direction = alloc->direction;
+	buffer->synced = buffer->memory.ops->synced;
+	buffer->syncs_done = buffer->synced;
 	memcpy(buffer->cookie, alloc->cookie, sizeof(buffer->cookie));
 	*ret = buffer;
 	return 0;

@@ -24,7 +24,7 @@
  * @direction:   the widest direction that a mapping may have
  * @resv:        the reservation object of all its dma-bufs
  * @lock:        one page fault at a time; @synced
- * @synced:      a mapping has done the CPU sync. Written under @lock
+ * @synced:      the CPU sync has been done, by a mapping or at allocation. Written under @lock
  * @mappings:    of struct dmab_mapping, by id. Under dmab_registry_lock, as all that follows
  * @nr_mappings: how many
  * @syncs_done:  see struct dmabroker_buffer

@@ -91,6 +91,7 @@ static void contiguous_free(struct dmab_memory *memory)
 
 const struct dmab_memory_ops dmab_contiguous_ops = {
 	.region = "system",
+	.synced = true,
 	.alloc = contiguous_alloc,
 	.free = contiguous_free,
 };

@@ -10,7 +10,9 @@
  *
  * The first mapping of a buffer does the CPU sync and later ones skip it. Memory of the coherent
  * kinds needs none as such; the one sync makes sure that nothing which happened to the pages before
- * is left in a cache on the device's own path, and makes the cost visible where there is any.
+ * is left in a cache on the device's own path, and makes the cost visible where there is any. For
+ * memory from dma_alloc_attrs() the allocation was the sync: the DMA API forbids another one, which
+ * would go through a mapping of the memory that is not the one in use.
  */
 #include "dma.h"
 

@@ -25,6 +25,7 @@
 #include <linux/fcntl.h>
 #include <linux/iosys-map.h>
 #include <linux/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 
 #include "buffer.h"
@@ -101,9 +102,15 @@ static vm_fault_t exporter_fault(struct vm_fault *vmf)
 	ret = vmf_insert_pfn(vma, vmf->address & PAGE_MASK,
 			     page_to_pfn(buffer->memory.pages[vmf->pgoff]));
 	for (address = vma->vm_start; ret == VM_FAULT_NOPAGE && address < vma->vm_end;
-	     address += PAGE_SIZE)
+	     address += PAGE_SIZE) {
 		if (vmf_insert_pfn(vma, address, page_to_pfn(*pages++)) != VM_FAULT_NOPAGE)
 			break;
+		if (IS_ALIGNED(address, PMD_SIZE)) {
+			if (fatal_signal_pending(current))
+				break;
+			cond_resched();
+		}
+	}
 	mutex_unlock(&buffer->lock);
 	return ret;
 }

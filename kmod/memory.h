@@ -17,11 +17,13 @@ struct dmab_memory;
 /**
  * struct dmab_memory_ops - a way to get pages
  * @region: its name in lists
+ * @synced: @alloc does the CPU sync, and the DMA API wants no mapping to do another
  * @alloc:  fill @pages of the memory; 0 or -errno
  * @free:   give them back, all or those that are not NULL after a failed @alloc
  */
 struct dmab_memory_ops {
 	const char *region;
+	bool synced;
 	int (*alloc)(struct dmab_memory *memory, u64 phys_limit);
 	void (*free)(struct dmab_memory *memory);
 };

@@ -111,5 +111,6 @@ void test_high(void);
 void test_forced_bounce(void);
 void test_shared_group(void);
 void test_stress(void);
+void test_faults(void);
 
 #endif

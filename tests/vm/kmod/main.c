@@ -39,6 +39,7 @@ static const struct {
 	{ "high", test_high, true },
 	{ "forced-bounce", test_forced_bounce, true },
 	{ "shared-group", test_shared_group, true },
+	{ "faults", test_faults, true },
 };
 
 struct machine machine = { .iommu = true, .coherent = true, .bits = { 28, 32 } };

@@ -111,7 +111,7 @@ void test_stress(void)
 	check(surprises == 0,
 	      "%u allocations, %u mappings, %u refusals, %u unbinds, and %u surprises", allocations,
 	      mappings, refusals, unbinds, surprises);
-	check(allocations > 20 && mappings > 10 && unbinds > 5, "it was worth the name");
+	check(allocations > 20 && mappings > 3 && unbinds > 1, "it was worth the name");
 	sleep_ms(50);
 	check(call(DMABROKER_IOC_INFO, &info) == 0 && info.nr_buffers == before &&
 		      info.nr_mappings == 0,

@@ -173,8 +173,8 @@ struct dmabroker_list {
  * @flags:          DMABROKER_BUFFER_*
  * @nr_mappings:    live mappings made through this module
  * @alignment_bytes: of the first byte, physically
- * @syncs_done:     CPU cache syncs done
- * @syncs_saved:    CPU cache syncs that another mapping had done already
+ * @syncs_done:     CPU cache syncs done, by a mapping or, for contiguous memory, at allocation
+ * @syncs_saved:    mappings that needed none because it had been done already
  * @region:         where the memory comes from: "pages", "system" or a region's name
  * @cookie:         as set by DMABROKER_IOC_ALLOC or DMABROKER_IOC_BUFFER_SET_COOKIE
  */
