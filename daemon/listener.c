@@ -43,13 +43,12 @@ static void on_accept(struct evconnlistener *evlistener, evutil_socket_t sock,
 	struct connection *connection;
 	int r;
 
-	if (broker->nr_turned_away >= TURNED_AWAY_MAX) {
-		fd_close(sock);
-		return;
-	}
 	r = connection_new(broker, sock, &connection);
 	if (r < 0)
 		log_line(LOG_WARNING, "a connection was not accepted: %s", strerror(-r));
+	/* Only now is it known that this is one of them: others are let in however many there are. */
+	else if (connection->turned_away && broker->nr_turned_away > TURNED_AWAY_MAX)
+		connection_drop(connection, NULL);
 	else if (!event_pending(broker->hello_event, EV_TIMEOUT, NULL))
 		event_add(broker->hello_event,
 			  &(struct timeval){ .tv_sec = broker->config->hello_timeout_s });

@@ -185,6 +185,33 @@ START_TEST(too_many_connections)
 }
 END_TEST
 
+/* Who is turned away and says nothing is in nobody's way but their own. */
+START_TEST(turned_away_in_the_way)
+{
+	struct raw inside, outside[20], other;
+	const struct wire_hello hello = { .version_min = WIRE_VERSION,
+					  .version_max = WIRE_VERSION };
+
+	if (geteuid() != 0)
+		return; /* it takes two users */
+	own_broker_start(&broker, "[limits]\nclients = 1\n", (uid_t)-1, 0);
+	raw_hello_as(&inside, broker.socket, USER1);
+	for (unsigned int i = 0; i < 20; i++)
+		raw_open_as(&outside[i], broker.socket, USER1);
+	raw_hello_as(&other, broker.socket, USER2);
+	raw_alive(&other);
+	/* The first of them hears why when it asks, the last one was one too many. */
+	raw_refused(&outside[0], WIRE_REASON_QUOTA_CLIENTS, WIRE_OP_HELLO, &hello, sizeof(hello),
+		    NULL, 0);
+	raw_dropped(&outside[19]);
+	for (unsigned int i = 0; i < 20; i++)
+		raw_close(&outside[i]);
+	raw_close(&other);
+	raw_close(&inside);
+	own_broker_stop(&broker);
+}
+END_TEST
+
 static int run_broker(const char *config, const char *option, const char *value)
 {
 	char path[] = "/tmp/dmabroker-test-conf-XXXXXX";
@@ -258,6 +285,7 @@ Suite *suite_own(void)
 	tcase_add_test(tcase, machine_total);
 	tcase_add_test(tcase, silent_peer);
 	tcase_add_test(tcase, too_many_connections);
+	tcase_add_test(tcase, turned_away_in_the_way);
 	tcase_add_test(tcase, exit_status);
 	tcase_add_test(tcase, second_broker);
 	suite_add_tcase(suite, tcase);
