@@ -114,6 +114,7 @@ void test_read_only(void);
 void test_import(void);
 void test_suite(void);
 void test_suite_short(void);
+void test_library(void);
 void test_unread(void);
 void test_race(void);
 void test_unbind(void);

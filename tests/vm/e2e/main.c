@@ -28,6 +28,7 @@ static const struct {
 	{ "import", test_import },
 	{ "suite", test_suite },
 	{ "suite-short", test_suite_short },
+	{ "library", test_library },
 	{ "unread", test_unread },
 	{ "race", test_race },
 	{ "unbind", test_unbind },

@@ -11,6 +11,7 @@
 #include "client.h"
 
 #define PROGRAM "/usr/libexec/dmabroker/tests/test_broker"
+#define LIBRARY "/usr/libexec/dmabroker/tests/test_library"
 #define SOCKET	"/run/dmabroker/dmabroker.sock"
 #define OUTPUT	"/tmp/suite.log"
 
@@ -79,4 +80,20 @@ void test_suite(void)
 void test_suite_short(void)
 {
 	run_suite(15);
+}
+
+/* The library's own tests, as the user who may use the devices. */
+void test_library(void)
+{
+	char text[300];
+	int status;
+
+	status = shell("su user1 -c 'DMABROKER_SOCKET=" SOCKET " " LIBRARY "' >" OUTPUT " 2>&1");
+	if (shell_output(text, sizeof(text), "grep '^[0-9]*%%: Checks: ' " OUTPUT " | tail -n 1"))
+		die("no " OUTPUT);
+	check(status == 0 && strncmp(text, "100%:Checks:", 12) == 0 && atoi(text + 12) >= 15,
+	      "the library's tests pass on real memory and devices",
+	      "exit status %d, without spaces: %s", status, text);
+	if (status)
+		shell("tail -n 20 " OUTPUT);
 }
