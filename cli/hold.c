@@ -59,7 +59,8 @@ static int next_signal(struct hold *hold, bool *ret_from_kernel)
 	return (int)info.ssi_signo;
 }
 
-bool hold_ended(struct hold *hold)
+/* Has one of those come that end a hold. */
+static bool signal_came(struct hold *hold)
 {
 	int number;
 
@@ -105,7 +106,7 @@ void hold_wait(struct hold *hold, struct dmabroker *broker)
 {
 	bool connected = dmabroker_set_event_handler(broker, tell, NULL) == 0;
 
-	while (!hold_ended(hold))
+	while (!signal_came(hold))
 		wait_signal(hold, broker, &connected);
 }
 

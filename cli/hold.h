@@ -20,9 +20,6 @@ struct hold {
 int hold_init(struct hold *hold);
 void hold_fini(struct hold *hold);
 
-/* Has one of them come. */
-bool hold_ended(struct hold *hold);
-
 /* Until one of them comes. What happens to the connection meanwhile is told. */
 void hold_wait(struct hold *hold, struct dmabroker *broker);
 

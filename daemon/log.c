@@ -95,43 +95,6 @@ uint64_t log_nr_lost(void)
 	return log_state.nr_lost;
 }
 
-const char *log_quote(const char *text, size_t bytes, char *ret, size_t ret_bytes)
-{
-	static const char hex[] = "0123456789abcdef";
-	size_t out = 0;
-
-	if (ret_bytes < 8) {
-		if (ret_bytes)
-			ret[0] = '\0';
-		return ret;
-	}
-	ret[out++] = '"';
-	for (size_t i = 0; i < bytes && text[i]; i++) {
-		unsigned char c = (unsigned char)text[i];
-
-		/* The longest piece, the dots, the closing quote and the NUL must fit. */
-		if (out + 4 + 3 + 2 > ret_bytes) {
-			memcpy(ret + out, "...", 3);
-			out += 3;
-			break;
-		}
-		if (c == '"' || c == '\\') {
-			ret[out++] = '\\';
-			ret[out++] = (char)c;
-		} else if (c >= 0x20 && c < 0x7f) {
-			ret[out++] = (char)c;
-		} else {
-			ret[out++] = '\\';
-			ret[out++] = 'x';
-			ret[out++] = hex[c >> 4];
-			ret[out++] = hex[c & 15];
-		}
-	}
-	ret[out++] = '"';
-	ret[out] = '\0';
-	return ret;
-}
-
 static void write_journal(int level, const struct log_peer *peer, const char *message)
 {
 	char datagram[MESSAGE_BYTES + 256];

@@ -6,7 +6,6 @@
 #ifndef DMABROKER_LOG_H
 #define DMABROKER_LOG_H
 
-#include <stddef.h>
 #include <stdint.h>
 #include <syslog.h>
 
@@ -31,14 +30,5 @@ void log_peer(int level, const struct log_peer *peer, const char *format, ...)
 
 /* Messages that could not be written, since the start. */
 uint64_t log_nr_lost(void);
-
-/*
- * log_quote() - make text from elsewhere fit for a line
- * @text:   at most @bytes of it are looked at, or up to a NUL
- * @ret:    printable ASCII in double quotes, anything else as \xNN; cut with "..." when too long
- *
- * Return: @ret.
- */
-const char *log_quote(const char *text, size_t bytes, char *ret, size_t ret_bytes);
 
 #endif /* DMABROKER_LOG_H */

@@ -135,8 +135,6 @@ void broker_log(struct dmabroker *broker, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
 /* names.c, locked */
-bool device_cache_find(const struct device_cache *cache, const char *name, uint32_t *ret_id);
-void device_cache_add(struct device_cache *cache, const char *name, uint32_t id);
 void device_cache_clear(struct device_cache *cache);
 
 #endif /* DMABROKER_BROKER_H */

@@ -12,7 +12,7 @@
 
 #include "client-lib/src/request.h"
 
-bool device_cache_find(const struct device_cache *cache, const char *name, uint32_t *ret_id)
+static bool cache_find(const struct device_cache *cache, const char *name, uint32_t *ret_id)
 {
 	for (unsigned int i = 0; i < cache->nr; i++) {
 		if (strcmp(cache->entries[i].name, name) == 0) {
@@ -23,7 +23,7 @@ bool device_cache_find(const struct device_cache *cache, const char *name, uint3
 	return false;
 }
 
-void device_cache_add(struct device_cache *cache, const char *name, uint32_t id)
+static void cache_add(struct device_cache *cache, const char *name, uint32_t id)
 {
 	unsigned int at;
 
@@ -83,8 +83,8 @@ int devices_resolve(struct dmabroker_request *request)
 	int r;
 
 	while (devices->nr_known < devices->nr &&
-	       device_cache_find(&request->broker->devices, devices->names[devices->nr_known],
-				 &devices->ids[devices->nr_known])) {
+	       cache_find(&request->broker->devices, devices->names[devices->nr_known],
+			  &devices->ids[devices->nr_known])) {
 		devices->nr_known++;
 		devices->from_cache = true;
 	}
@@ -101,7 +101,7 @@ int devices_reply(struct dmabroker_request *request, const struct packet *packet
 	struct wire_device device;
 
 	wire_body_copy(&device, sizeof(device), packet->bytes, packet->size_bytes);
-	device_cache_add(&request->broker->devices, devices->names[devices->nr_known], device.id);
+	cache_add(&request->broker->devices, devices->names[devices->nr_known], device.id);
 	devices->ids[devices->nr_known++] = device.id;
 	return 0;
 }

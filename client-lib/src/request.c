@@ -117,11 +117,6 @@ static void request_ended(struct dmabroker_request *request, int result)
 		link_lost(broker, result, NULL);
 }
 
-void request_done(struct dmabroker_request *request)
-{
-	request_ended(request, 0);
-}
-
 void request_fail(struct dmabroker_request *request, int error, const char *text)
 {
 	if (request->ended)
@@ -196,7 +191,7 @@ void request_reply(struct dmabroker_request *request, uint16_t op, struct packet
 	} else {
 		r = request->ops->reply(request, op, packet);
 		if (r == 0)
-			request_done(request);
+			request_ended(request, 0);
 	}
 	if (r < 0)
 		request_fail(request, r, NULL);
@@ -284,7 +279,7 @@ int request_ended_at_once(struct dmabroker_request *request, int result, const c
 	if (result < 0)
 		request_fail(request, result, text);
 	else
-		request_done(request);
+		request_ended(request, 0);
 	broker_leave(request->broker);
 	if (ret_request)
 		*ret_request = TAKE_PTR(owned);

@@ -84,8 +84,6 @@ int request_ended_at_once(struct dmabroker_request *request, int result, const c
 /* Locked. Post a call for it. */
 int request_call(struct dmabroker_request *request, uint16_t op, const void *body,
 		 size_t body_bytes, int fd);
-/* Locked. It has ended well. */
-void request_done(struct dmabroker_request *request);
 /* Locked. It has failed; @text NULL: the errno's own. Does nothing if it has ended. */
 void request_fail(struct dmabroker_request *request, int error, const char *text);
 /* Locked. A reply to its call has come. */

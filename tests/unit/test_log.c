@@ -10,27 +10,6 @@
 #include "daemon/log.h"
 #include "daemon/random.h"
 
-START_TEST(quoting)
-{
-	char text[64], tiny[9];
-
-	ck_assert_str_eq(log_quote("plain", 5, text, sizeof(text)), "\"plain\"");
-	ck_assert_str_eq(log_quote("a\"b\\c", 5, text, sizeof(text)), "\"a\\\"b\\\\c\"");
-	ck_assert_str_eq(log_quote("\n\x1b[31m\xff", 7, text, sizeof(text)),
-			 "\"\\x0a\\x1b[31m\\xff\"");
-	ck_assert_str_eq(log_quote("cut\0off", 7, text, sizeof(text)), "\"cut\"");
-	ck_assert_str_eq(log_quote("no end", 2, text, sizeof(text)), "\"no\"");
-	for (size_t size = 0; size <= sizeof(tiny); size++) {
-		memset(tiny, 'z', sizeof(tiny));
-		log_quote("\n\n\n\n\n\n", 6, tiny, size);
-		if (size)
-			ck_assert_uint_lt(strnlen(tiny, sizeof(tiny)), size);
-		for (size_t i = size; i < sizeof(tiny); i++)
-			ck_assert_int_eq(tiny[i], 'z');
-	}
-}
-END_TEST
-
 START_TEST(levels)
 {
 	int level = -1;
@@ -137,7 +116,6 @@ int main(void)
 	SRunner *runner;
 	int failed;
 
-	tcase_add_test(plain, quoting);
 	tcase_add_test(plain, levels);
 	tcase_add_test(plain, random_differs);
 	tcase_add_checked_fixture(piped, setup, NULL);
