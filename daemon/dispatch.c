@@ -122,7 +122,7 @@ void request_refuse(struct request *request, enum wire_reason reason, uint64_t l
 void request_refuse_failure(struct request *request, const struct backend_failure *failure,
 			    int error)
 {
-	/* A backend that gives an errno the reason does not have knows better what to return. */
+	/* Without a reason the backend met something that it has no words for. */
 	if (failure->reason != WIRE_REASON_NONE)
 		refuse(request, wire_reason_errno(failure->reason), failure->reason, failure->limit,
 		       failure->value, failure->retry, failure->text);

@@ -8,9 +8,9 @@
  *
  * When a broker dies, the first thing read may be ECONNRESET with granted replies queued behind
  * it. So a reset is remembered and reading goes on to the end of the stream; only that loses the
- * link. For the same reason a failing send does only when nothing is left to read. Getting the link back after a broker's
- * restart, with the buffers that are held, will have its place here: LINK_LOST to
- * LINK_CONNECTING.
+ * link. For the same reason a failing send does only when nothing is left to read. Getting the link
+ * back after a broker's restart, with the buffers that are held, will have its place here:
+ * LINK_LOST to LINK_CONNECTING.
  */
 #include <stdio.h>
 #include <string.h>
