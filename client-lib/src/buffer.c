@@ -41,7 +41,7 @@ struct dmabroker_buffer *buffer_release(struct dmabroker_buffer *buffer)
 	fd_close(buffer->fd);
 	if (broker_is_mine(broker)) {
 		pthread_mutex_lock(&broker->lock);
-		hold_put(broker, buffer->wire.id);
+		hold_put(broker, buffer->wire.id, buffer->outlives);
 		broker_leave(broker);
 	}
 	free(buffer);
@@ -67,6 +67,8 @@ const struct dmabroker_buffer_info *dmabroker_buffer_get_info(const struct dmabr
 
 int dmabroker_buffer_get_fd(const struct dmabroker_buffer *buffer)
 {
+	/* Constant to the user: what is noted is only that the fd may have been passed on. */
+	((struct dmabroker_buffer *)buffer)->outlives = true;
 	return buffer->fd;
 }
 
@@ -103,6 +105,7 @@ static int share_new(struct dmabroker_buffer *buffer, uint32_t flags,
 	if (r < 0)
 		return r;
 	request->share = (struct wire_share){ .id = buffer->wire.id, .flags = flags };
+	buffer->outlives = true;
 	*ret = &request->request;
 	return 0;
 }

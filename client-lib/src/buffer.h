@@ -3,11 +3,14 @@
 #ifndef DMABROKER_BUFFER_INTERNAL_H
 #define DMABROKER_BUFFER_INTERNAL_H
 
+#include <stdatomic.h>
+
 #include "client-lib/src/broker.h"
 
 struct dmabroker_buffer {
 	struct dmabroker *broker; /* a reference once the user has the buffer */
 	int fd;
+	atomic_bool outlives; /* somebody may keep the memory after this object is gone */
 	struct wire_buffer wire;
 	struct dmabroker_buffer_info info; /* points into @wire */
 };

@@ -4,6 +4,11 @@
  * opened; the library may have several objects for it. So objects are counted here, and only the
  * last one sends BUFFER_RELEASE.
  *
+ * Closing the last fd of a buffer frees it, and with it goes the broker's hold: then there is
+ * nothing to say. The message is for buffers that may outlive their last object here: somebody else
+ * may have one, or a mapping. For a buffer that nobody but this program could know it is left out,
+ * which saves both ends a message in the commonest of all uses.
+ *
  * One race is left: an open of the same buffer is under way when the last object goes. The broker
  * would answer the open, then take the release, and the new object would stand for nothing. Which
  * buffer an open is for is known only from its reply, so while any open is under way releases are
@@ -31,6 +36,7 @@
 struct hold {
 	uint64_t buffer_id;
 	unsigned int nr_objects;
+	bool outlives; /* the memory may, its objects here */
 	struct call *release;
 	UT_hash_handle hh;
 	TAILQ_ENTRY(hold) parked_link; /* while nr_objects is 0 */
@@ -78,7 +84,10 @@ static int hold_new(struct dmabroker *broker, uint64_t buffer_id, struct hold **
 static void hold_release(struct dmabroker *broker, struct hold *hold)
 {
 	HASH_DELETE(hh, broker->holds, hold);
-	call_post(broker, hold->release);
+	if (hold->outlives)
+		call_post(broker, hold->release);
+	else
+		call_free(hold->release);
 	free(hold);
 }
 
@@ -99,11 +108,12 @@ int hold_get(struct dmabroker *broker, uint64_t buffer_id)
 	return 0;
 }
 
-void hold_put(struct dmabroker *broker, uint64_t buffer_id)
+void hold_put(struct dmabroker *broker, uint64_t buffer_id, bool outlives)
 {
 	struct hold *hold = hold_find(broker, buffer_id);
 
 	assert(hold && hold->nr_objects > 0);
+	hold->outlives |= outlives;
 	if (--hold->nr_objects > 0)
 		return;
 	if (broker->nr_opening > 0)
@@ -117,7 +127,7 @@ void hold_unwanted(struct dmabroker *broker, uint64_t buffer_id)
 	struct call *release;
 
 	if (hold_get(broker, buffer_id) == 0) {
-		hold_put(broker, buffer_id);
+		hold_put(broker, buffer_id, true);
 		return;
 	}
 	/* Out of memory: at least try without the bookkeeping. */

@@ -9,8 +9,8 @@
 
 /* One object more for this buffer. -ENOMEM: then the caller still has to hold_unwanted(). */
 int hold_get(struct dmabroker *broker, uint64_t buffer_id);
-/* One object less; the last one releases. */
-void hold_put(struct dmabroker *broker, uint64_t buffer_id);
+/* One object less; the last one releases, if the memory may outlive one of them. */
+void hold_put(struct dmabroker *broker, uint64_t buffer_id, bool outlives);
 /* The broker granted a hold that no object stands for. */
 void hold_unwanted(struct dmabroker *broker, uint64_t buffer_id);
 /* An open has been answered, or never will be. */

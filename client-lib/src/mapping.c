@@ -190,6 +190,7 @@ static int map_new(struct dmabroker_buffer *buffer, const struct dmabroker_map_p
 								  .attributes = params.attributes,
 								  .direction = params.direction,
 								  .mask_bits = params.mask_bits };
+	buffer->outlives = true;
 	*ret = TAKE_PTR(request);
 	return 0;
 }

@@ -48,6 +48,7 @@ int dmabroker_mmap(struct dmabroker_buffer *buffer, uint32_t access, void **ret_
 	address = mmap(NULL, (size_t)size_bytes, prot, MAP_SHARED, buffer->fd, 0);
 	if (address == MAP_FAILED)
 		return fail(-errno, NULL);
+	buffer->outlives = true;
 	*ret_address = address;
 	return 0;
 }

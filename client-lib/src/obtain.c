@@ -45,9 +45,11 @@ static int obtain_add(struct obtain_request *obtain, const struct wire_buffer *w
 {
 	int r = buffer_new(obtain->request.broker, wire, fd, &obtain->buffers[obtain->nr_buffers]);
 
-	if (r == 0)
-		obtain->nr_buffers++;
-	return r;
+	if (r < 0)
+		return r;
+	/* Only what was allocated here cannot be in anybody else's hands yet. */
+	obtain->buffers[obtain->nr_buffers++]->outlives = obtain->op != WIRE_OP_ALLOC;
+	return 0;
 }
 
 static int alloc_reply(struct obtain_request *obtain, struct packet *packet)

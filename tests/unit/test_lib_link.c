@@ -403,7 +403,7 @@ START_TEST(a_forked_child_is_told_and_disturbs_nobody)
 	ck_assert_int_eq(dmabroker_request_wait(request), 0);
 	dmabroker_request_unref(request);
 	dmabroker_free(buffer);
-	fake_released(id);
+	fake_silent();
 }
 END_TEST
 

@@ -125,9 +125,9 @@ DMABROKER_API int dmabroker_alloc_start(struct dmabroker *broker,
  * @buffer: a buffer, or NULL
  *
  * Closes its file descriptor and, where somebody else may go on using the memory, tells the
- * broker, without waiting for an answer. Tokens end
- * with the last buffer that this connection has of the same memory. The memory goes when nothing
- * uses it any more: mmaps, mappings to devices and other holders keep it, and keep it charged.
+ * broker, without waiting for an answer. Tokens end with the last buffer that this connection has
+ * of the same memory. The memory goes when nothing uses it any more: mmaps, mappings to devices and
+ * other holders keep it, and keep it charged.
  *
  * Ownership: consumes it; what dmabroker_buffer_get_fd() and _get_info() gave is gone.
  * Blocking:  never.
