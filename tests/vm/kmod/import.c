@@ -115,7 +115,7 @@ static void test_vgem(void)
 #else
 	const int expected = machine.coherent ? -EXDEV : 0;
 #endif
-	uint32_t handle;
+	uint32_t handle = 0;
 	uint64_t id;
 	int drm, fd, ro, err;
 
