@@ -46,6 +46,42 @@ START_TEST(defaults)
 }
 END_TEST
 
+/* What the shipped file shows in comments is what holds without it. */
+START_TEST(shipped)
+{
+	static char text[16384], line[256];
+	struct config *own = config;
+	FILE *file = fopen(CONFIG_SHIPPED, "r");
+
+	ck_assert_ptr_nonnull(file);
+	/* Up to the sections that are examples, where somebody is named. */
+	while (fgets(line, sizeof(line), file) && strncmp(line, "# Who may use which", 19) != 0) {
+		const char *shown = line[0] == '#' && line[1] != ' ' ? line + 1 : line;
+
+		if (strncmp(shown, "clients = 1024", 14) != 0)
+			strcat(text, shown);
+	}
+	fclose(file);
+	ck_assert_ptr_nonnull(strstr(text, "\nbytes = "));
+	ck_assert_int_eq(config_new(&config), 0);
+	ck_assert_msg(read_text(text) == 0, "%s", error);
+	ck_assert_str_eq(config->backend, own->backend);
+	ck_assert_str_eq(config->socket, own->socket);
+	ck_assert_int_eq(config->log_level, own->log_level);
+	ck_assert_uint_eq(config->machine_total_percent, own->machine_total_percent);
+	ck_assert_uint_eq(config->hello_timeout_s, own->hello_timeout_s);
+	ck_assert_uint_eq(config->regular_uid_min, own->regular_uid_min);
+	ck_assert_uint_eq(config->regular_uid_max, own->regular_uid_max);
+	ck_assert(config->allow_unprotected_devices == own->allow_unprotected_devices);
+	ck_assert_mem_eq(&config->limits, &own->limits, sizeof(own->limits));
+	ck_assert_uint_eq(config->nr_pools, own->nr_pools);
+	ck_assert_uint_eq(config->pools[0].nr, own->pools[0].nr);
+	ck_assert_uint_eq(config->pools[0].size_bytes, own->pools[0].size_bytes);
+	ck_assert_int_eq(config->pools[0].kind, own->pools[0].kind);
+	config_free(own);
+}
+END_TEST
+
 START_TEST(everything)
 {
 	ck_assert_int_eq(read_text("# comment\n"
@@ -210,6 +246,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, defaults);
+	tcase_add_test(tcase, shipped);
 	tcase_add_test(tcase, everything);
 	tcase_add_test(tcase, names);
 	tcase_add_loop_test(tcase, mistake, 0, sizeof(mistakes) / sizeof(mistakes[0]));
