@@ -75,7 +75,12 @@ def kernel_words(options):
 
 def machine_words(options, extra=""):
 	accel = os.environ.get("DMABROKER_VM_ACCEL", "tcg")
-	words = ["-accel", "tcg,thread=multi" if accel == "tcg" else accel, "-smp", "2",
+	if accel == "tcg":
+		# Linux on x86 patches its own code while other processors may run it. Emulated in a
+		# thread for each processor, a breakpoint can still be met after it was removed, which is
+		# an Oops ("int3") at some boots of a busy host. One thread takes turns instead.
+		accel += ",thread=single" if options.arch == "amd64" else ",thread=multi"
+	words = ["-accel", accel, "-smp", "2",
 		 "-m", str(options.memory), "-nodefaults", "-no-user-config", "-no-reboot",
 		 "-display", "none"]
 	if options.arch == "amd64":
