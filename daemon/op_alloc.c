@@ -22,10 +22,6 @@
 /* More than any machine has, and far from where sums overflow. */
 #define SIZE_MAX_BYTES (1ull << 40)
 
-#define ATTRIBUTES_KNOWN                                                                      \
-	(WIRE_ATTR_FORCE_CONTIGUOUS | WIRE_ATTR_NO_KERNEL_MAPPING | WIRE_ATTR_WEAK_ORDERING | \
-	 WIRE_ATTR_ALLOC_SINGLE_PAGES | WIRE_ATTR_NO_WARN | WIRE_ATTR_SKIP_CPU_SYNC)
-
 struct job {
 	struct request *request;
 	struct wire_alloc body;
@@ -124,11 +120,12 @@ static bool check(struct job *job)
 			       body->kind);
 		return false;
 	}
-	if (body->attributes & ~(uint64_t)ATTRIBUTES_KNOWN) {
-		request_refuse(
-			request, WIRE_REASON_UNKNOWN_ATTRIBUTE, ATTRIBUTES_KNOWN, body->attributes,
-			false, "attribute bits %#llx are not known here; leave them out",
-			(unsigned long long)(body->attributes & ~(uint64_t)ATTRIBUTES_KNOWN));
+	if (body->attributes & ~(uint64_t)WIRE_ATTRIBUTES_KNOWN) {
+		request_refuse(request, WIRE_REASON_UNKNOWN_ATTRIBUTE, WIRE_ATTRIBUTES_KNOWN,
+			       body->attributes, false,
+			       "attribute bits %#llx are not known here; leave them out",
+			       (unsigned long long)(body->attributes &
+						    ~(uint64_t)WIRE_ATTRIBUTES_KNOWN));
 		return false;
 	}
 	if (body->direction > WIRE_DIR_NONE) {

@@ -11,16 +11,15 @@
 #include "proto/cleanup.h"
 #include "daemon/op_list.h"
 
-#define MAP_ATTRIBUTES (WIRE_ATTR_SKIP_CPU_SYNC | WIRE_ATTR_WEAK_ORDERING)
-
 static bool check_map(struct request *request, const struct wire_map *body, const struct hold *hold,
 		      const struct device *device)
 {
-	if (body->attributes & ~(uint64_t)MAP_ATTRIBUTES) {
-		request_refuse(request, WIRE_REASON_UNKNOWN_ATTRIBUTE, MAP_ATTRIBUTES,
+	if (body->attributes & ~(uint64_t)WIRE_ATTRIBUTES_OF_MAPPINGS) {
+		request_refuse(request, WIRE_REASON_UNKNOWN_ATTRIBUTE, WIRE_ATTRIBUTES_OF_MAPPINGS,
 			       body->attributes, false,
 			       "attribute bits %#llx mean nothing for a mapping; leave them out",
-			       (unsigned long long)(body->attributes & ~(uint64_t)MAP_ATTRIBUTES));
+			       (unsigned long long)(body->attributes &
+						    ~(uint64_t)WIRE_ATTRIBUTES_OF_MAPPINGS));
 		return false;
 	}
 	if (body->direction > WIRE_DIR_NONE) {

@@ -63,6 +63,14 @@ enum wire_attribute {
 #undef X
 };
 
+/* All of them, and those that mean something for a mapping. */
+enum wire_attributes {
+#define X(name, bit, text) +(1 << bit)
+	WIRE_ATTRIBUTES_KNOWN = WIRE_ATTRIBUTES(X),
+#undef X
+	WIRE_ATTRIBUTES_OF_MAPPINGS = WIRE_ATTR_SKIP_CPU_SYNC + WIRE_ATTR_WEAK_ORDERING,
+};
+
 /*
  * Why a request was refused. The numbers are ABI: append, never renumber.
  * X(NAME, number, errno it comes with, "name in text")

@@ -21,8 +21,8 @@
 #define ATTRS_OF_BUFFERS                                                                           \
 	(WIRE_ATTR_FORCE_CONTIGUOUS | WIRE_ATTR_NO_KERNEL_MAPPING | WIRE_ATTR_ALLOC_SINGLE_PAGES | \
 	 WIRE_ATTR_NO_WARN)
-#define ATTRS_OF_MAPPINGS (WIRE_ATTR_SKIP_CPU_SYNC | WIRE_ATTR_WEAK_ORDERING)
-#define ATTRS_KNOWN	  (ATTRS_OF_BUFFERS | ATTRS_OF_MAPPINGS)
+_Static_assert((ATTRS_OF_BUFFERS | WIRE_ATTRIBUTES_OF_MAPPINGS) == WIRE_ATTRIBUTES_KNOWN,
+	       "each attribute is for buffers or for mappings");
 
 int backend_fail(struct backend_failure *failure, enum wire_reason reason, uint64_t limit,
 		 uint64_t value, bool retry, const char *format, ...)
@@ -73,10 +73,11 @@ static int check_attributes(uint64_t attributes, uint64_t meaningful, const char
 {
 	char buf[32];
 
-	if (attributes & ~(uint64_t)ATTRS_KNOWN)
-		return backend_fail(failure, WIRE_REASON_UNKNOWN_ATTRIBUTE, ATTRS_KNOWN, attributes,
-				    false, "attribute %s does not exist",
-				    attribute_text(attributes & ~(uint64_t)ATTRS_KNOWN, buf));
+	if (attributes & ~(uint64_t)WIRE_ATTRIBUTES_KNOWN)
+		return backend_fail(failure, WIRE_REASON_UNKNOWN_ATTRIBUTE, WIRE_ATTRIBUTES_KNOWN,
+				    attributes, false, "attribute %s does not exist",
+				    attribute_text(attributes & ~(uint64_t)WIRE_ATTRIBUTES_KNOWN,
+						   buf));
 	if (attributes & ~meaningful)
 		return backend_fail(failure, WIRE_REASON_COMBINATION, meaningful, attributes, false,
 				    "attribute %s means nothing here: %s",
@@ -183,7 +184,7 @@ int backend_check_map(const struct backend_map *map, enum wire_direction buffer_
 	r = check_direction(map, buffer_direction, failure);
 	if (r < 0)
 		return r;
-	r = check_attributes(map->attributes, ATTRS_OF_MAPPINGS,
+	r = check_attributes(map->attributes, WIRE_ATTRIBUTES_OF_MAPPINGS,
 			     "it belongs to an allocation, not to a mapping", failure);
 	if (r < 0)
 		return r;
