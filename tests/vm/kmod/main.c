@@ -47,7 +47,8 @@ int broker_fd = -1;
 
 static unsigned int passed, failed;
 
-static void result(bool ok, const char *format, va_list args, const char *more)
+__attribute__((format(printf, 2, 0))) static void result(bool ok, const char *format, va_list args,
+							 const char *more)
 {
 	printf("%s ", ok ? "ok" : "not ok");
 	vprintf(format, args);
