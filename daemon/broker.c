@@ -20,6 +20,7 @@
 
 #include "proto/cleanup.h"
 #include "daemon/broker.h"
+#include "daemon/closer.h"
 #include "daemon/connection.h"
 #include "daemon/core/cookie.h"
 #include "daemon/listener.h"
@@ -464,6 +465,8 @@ int broker_new(struct event_base *base, const struct config *config, uint64_t nr
 	}
 	r = ledger_new(machine_total(config), token_key, &broker->ledger);
 	if (r == 0)
+		r = closer_new(base, &broker->closer);
+	if (r == 0)
 		r = pool_new(broker, &broker->pool);
 	if (r == 0)
 		r = open_backend(broker, ret_error);
@@ -484,6 +487,7 @@ struct broker *broker_free(struct broker *broker)
 	while (!TAILQ_EMPTY(&broker->dropped))
 		connection_free(TAILQ_FIRST(&broker->dropped));
 	listener_free(broker->listener);
+	closer_free(broker->closer);
 	pool_free(broker->pool);
 	if (broker->backend_event)
 		event_free(broker->backend_event);

@@ -13,6 +13,7 @@
 #include "daemon/config.h"
 #include "daemon/core/ledger.h"
 
+struct closer;
 struct listener;
 struct pool;
 
@@ -43,6 +44,7 @@ struct broker {
 	struct ledger *ledger;
 	struct pool *pool;
 	struct listener *listener;
+	struct closer *closer;
 
 	struct event *backend_event; /* something ended; not pending while settle_event is */
 	struct event *settle_event; /* time to look what */

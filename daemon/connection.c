@@ -25,6 +25,7 @@
 #include <sys/socket.h>
 
 #include "proto/cleanup.h"
+#include "daemon/closer.h"
 #include "daemon/connection.h"
 #include "daemon/dispatch.h"
 
@@ -68,7 +69,8 @@ static void unblock(struct connection *connection)
 {
 	connection->blocked = false;
 	event_del(&connection->write_event);
-	event_add(&connection->read_event, NULL);
+	if (!connection->closing)
+		event_add(&connection->read_event, NULL);
 }
 
 static int grant_client(struct connection *connection)
@@ -169,7 +171,10 @@ struct connection *connection_free(struct connection *connection)
 	event_del(&connection->write_event);
 	client_free(connection->client);
 	credentials_fini(&connection->credentials);
-	fd_close(connection->sock);
+	if (connection->sock >= 0) {
+		shutdown(connection->sock, SHUT_RDWR);
+		closer_now(&broker->packet, connection->sock);
+	}
 	free(connection);
 	return NULL;
 }
@@ -202,6 +207,51 @@ void connection_drop(struct connection *connection, const char *fault)
 	event_active(broker->reap_event, EV_TIMEOUT, 0);
 }
 
+static void on_closed(void *userdata)
+{
+	struct connection *connection = userdata;
+
+	connection->closing = false;
+	if (connection->dropped)
+		event_active(connection->broker->reap_event, EV_TIMEOUT, 0);
+	else if (!connection->blocked)
+		event_add(&connection->read_event, NULL);
+}
+
+/* Close the fds that nobody took from a packet. Nothing more is read until they are. */
+static void close_fds(struct connection *connection, struct packet *packet)
+{
+	if (closer_run(connection->broker->closer, packet, -1, on_closed, connection) < 0)
+		return;
+	connection->closing = true;
+	event_del(&connection->read_event);
+}
+
+/* The end, unless there are fds in what the peer has sent last: then they are closed first. */
+static void end(struct connection *connection)
+{
+	struct broker *broker = connection->broker;
+	struct packet *packet = &broker->packet;
+
+	if (connection->closing)
+		return;
+	if (connection->sock >= 0) {
+		/* Nothing comes after this. */
+		shutdown(connection->sock, SHUT_RDWR);
+		while (packet_recv(packet, connection->sock, MSG_DONTWAIT) > 0) {
+			if (!closer_needed(packet))
+				continue;
+			event_del(&connection->write_event);
+			connection->closing = closer_run(broker->closer, packet,
+							 TAKE_FD(connection->sock), on_closed,
+							 connection) == 0;
+			break;
+		}
+	}
+	if (!connection->closing)
+		connection_free(connection);
+}
+
 static void on_lingering(evutil_socket_t fd, short what, void *userdata)
 {
 	struct connection *connection = userdata;
@@ -209,7 +259,7 @@ static void on_lingering(evutil_socket_t fd, short what, void *userdata)
 	if (connection_fds_unread(connection))
 		wait_writable(connection);
 	else
-		connection_free(connection);
+		end(connection);
 }
 
 void connection_reap_all(struct broker *broker)
@@ -219,7 +269,7 @@ void connection_reap_all(struct broker *broker)
 	for (connection = TAILQ_FIRST(&broker->dropped); connection; connection = next) {
 		next = TAILQ_NEXT(connection, link);
 		if (!connection_fds_unread(connection)) {
-			connection_free(connection);
+			end(connection);
 			continue;
 		}
 		if (event_pending(&connection->write_event, EV_WRITE, NULL))
@@ -397,8 +447,9 @@ static void on_readable(evutil_socket_t fd, short what, void *userdata)
 		}
 		/* A request without a reply is followed by another: look at once. */
 		more = dispatch_packet(connection, packet);
-		packet_fini(packet);
-		if (!more || connection->dropped || connection->blocked)
+		if (closer_needed(packet))
+			close_fds(connection, packet);
+		if (!more || connection->dropped || connection->blocked || connection->closing)
 			return;
 	}
 }

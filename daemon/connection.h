@@ -31,6 +31,7 @@ struct outgoing {
  * @said_hello: the version is agreed
  * @fds_unread: the last reply with fds may still lie unread in the socket
  * @blocked:    not reading until the peer has read
+ * @closing:    not reading, and not to be freed, until what the peer sent is closed; see closer.h
  * @dropped:    on its way out; nothing may be sent or read any more
  */
 struct connection {
@@ -45,6 +46,7 @@ struct connection {
 	bool silent;
 	bool fds_unread;
 	bool blocked;
+	bool closing;
 	bool dropped;
 	unsigned int backoff_ms;
 	uint64_t accepted_mono_ms;
@@ -71,6 +73,8 @@ void connection_drop(struct connection *connection, const char *fault);
 
 /* Frees what connection_drop() left, and arms what has to wait. */
 void connection_reap_all(struct broker *broker);
+
+/* Waits for nothing that is under way, so it is for who is done, or for the end of the daemon. */
 struct connection *connection_free(struct connection *connection);
 
 /*

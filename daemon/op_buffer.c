@@ -234,6 +234,8 @@ enum handled op_BUFFER_HOLD(struct request *request)
 			       "this fd is not a buffer of this broker");
 		return HANDLED;
 	}
+	/* What it is, is known now: closing it here does not wait for anybody. */
+	fd_close(packet_take_fd(request->packet, 0));
 	r = hold_new(request->client, buffer, read_only, &hold);
 	if (r == 0)
 		r = describe(request, buffer, &reply);

@@ -3,6 +3,7 @@
  * What needs a broker of a special kind: other limits, few file descriptors, or a look at how it
  * starts and ends.
  */
+#include <arpa/inet.h>
 #include <check.h>
 #include <errno.h>
 #include <poll.h>
@@ -212,6 +213,73 @@ START_TEST(turned_away_in_the_way)
 }
 END_TEST
 
+/* The sending end of a TCP connection that nobody reads from; its last close waits for a minute. */
+static int lingering_fd(int ret_others[static 2])
+{
+	const struct linger linger = { .l_onoff = 1, .l_linger = 60 };
+	struct sockaddr_in address = { .sin_family = AF_INET,
+				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t bytes = sizeof(address);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	char full[65536] = { 0 };
+
+	ret_others[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ck_assert_int_eq(bind(ret_others[0], (struct sockaddr *)&address, bytes), 0);
+	ck_assert_int_eq(getsockname(ret_others[0], (struct sockaddr *)&address, &bytes), 0);
+	ck_assert_int_eq(listen(ret_others[0], 1), 0);
+	ck_assert_int_eq(connect(fd, (struct sockaddr *)&address, bytes), 0);
+	ret_others[1] = accept(ret_others[0], NULL, NULL);
+	ck_assert_int_ge(ret_others[1], 0);
+	while (send(fd, full, sizeof(full), MSG_DONTWAIT | MSG_NOSIGNAL) > 0)
+		;
+	ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), 0);
+	return fd;
+}
+
+/* What close() of a stranger's fd waits for, nobody else waits for: read (0) or unread (1). */
+START_TEST(fd_that_lingers)
+{
+	struct raw sender, other;
+	int others[2], fd = lingering_fd(others);
+	int64_t start_ms;
+	unsigned int nr_fds;
+
+	own_broker_start(&broker, "", (uid_t)-1, 0);
+	raw_hello(&other, broker.socket);
+	raw_alive(&other);
+	pause_ms(500); /* until its ready buffers are made */
+	nr_fds = count_fds(broker.pid);
+	raw_hello(&sender, broker.socket);
+	if (_i == 0) {
+		raw_send(&sender, WIRE_OP_STATUS, 0, NULL, 0, &fd, 1);
+	} else {
+		/* It ends the connection at the first packet and finds the second one behind. */
+		ck_assert_int_eq(kill(broker.pid, SIGSTOP), 0);
+		raw_send_bytes(&sender, "x", 1, NULL, 0);
+		raw_send(&sender, WIRE_OP_STATUS, 0, NULL, 0, &fd, 1);
+		ck_assert_int_eq(kill(broker.pid, SIGCONT), 0);
+	}
+	fd_close(fd);
+	pause_ms(50);
+	start_ms = now_ms();
+	raw_alive(&other);
+	ck_assert_int_lt(now_ms() - start_ms, 2000);
+	if (_i == 0) {
+		ck_assert(raw_recv(&sender));
+		raw_alive(&sender);
+	} else {
+		raw_dropped(&sender);
+	}
+	raw_close(&sender);
+	/* Nothing of it is left. */
+	for (start_ms = now_ms(); count_fds(broker.pid) != nr_fds; pause_ms(20))
+		ck_assert_int_lt(now_ms() - start_ms, PATIENCE_MS);
+	raw_close(&other);
+	fds_close(others, 2);
+	own_broker_stop(&broker);
+}
+END_TEST
+
 static int run_broker(const char *config, const char *option, const char *value)
 {
 	char path[] = "/tmp/dmabroker-test-conf-XXXXXX";
@@ -286,6 +354,7 @@ Suite *suite_own(void)
 	tcase_add_test(tcase, silent_peer);
 	tcase_add_test(tcase, too_many_connections);
 	tcase_add_test(tcase, turned_away_in_the_way);
+	tcase_add_loop_test(tcase, fd_that_lingers, 0, 2);
 	tcase_add_test(tcase, exit_status);
 	tcase_add_test(tcase, second_broker);
 	suite_add_tcase(suite, tcase);
