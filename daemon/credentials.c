@@ -9,6 +9,10 @@
  * there the unit is read all the same and marked as unverified, good to restrict with and never
  * to grant by.
  *
+ * What is in no unit has another account than what is in one, and is in no unit's section of the
+ * configuration. So nobody may get there by choice: a peer that let a child connect and end, or
+ * that went so deep into cgroups that the kernel cannot name its own, is marked as evasive.
+ *
  * A unit's name proves nothing either when a user can choose it: a user manager runs services by
  * any name, a container has an init of its own. Only the first unit below the root counts, which
  * the system manager made; everything below user-UID.slice is that user's, whatever it is called.
@@ -64,6 +68,7 @@ static int read_proc(const char *path, char *ret, size_t ret_bytes)
 	return 0;
 }
 
+/* -1: it exists no more; 0: it cannot be found out. */
 static pid_t pidfd_pid(int pidfd)
 {
 	char path[64], text[512];
@@ -71,9 +76,9 @@ static pid_t pidfd_pid(int pidfd)
 
 	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
 	if (read_proc(path, text, sizeof(text)) < 0)
-		return -1;
+		return 0;
 	line = strstr(text, "Pid:");
-	return line ? (pid_t)strtol(line + 4, NULL, 10) : -1;
+	return line ? (pid_t)strtol(line + 4, NULL, 10) : 0;
 }
 
 static bool pidfd_alive(int pidfd)
@@ -89,21 +94,26 @@ static void read_unit(int sock, struct credentials *credentials)
 	char path[64], text[4096];
 	pid_t pid = credentials->pid;
 	socklen_t bytes = sizeof(pidfd);
-	int fd = -1;
+	int fd = -1, r;
 
 	if (getsockopt(sock, SOL_SOCKET, SO_PEERPIDFD, &fd, &bytes) == 0)
 		pidfd = fd;
-	else if (errno != ENOPROTOOPT)
-		return; /* it exists no more */
+	else if (errno != ENOPROTOOPT && errno != EMFILE && errno != ENFILE && errno != ENOMEM)
+		credentials->evasive = true; /* it exists no more */
 	if (pidfd >= 0)
 		pid = pidfd_pid(pidfd);
-	if (pid <= 0)
+	if (pidfd >= 0 && pid < 0)
+		credentials->evasive = true; /* likewise */
+	if (pid <= 0 || credentials->evasive)
 		return;
 
 	snprintf(path, sizeof(path), "/proc/%d/cgroup", (int)pid);
-	if (read_proc(path, text, sizeof(text)) < 0)
+	r = read_proc(path, text, sizeof(text));
+	if ((pidfd >= 0 && !pidfd_alive(pidfd)) || r == -ENAMETOOLONG) {
+		credentials->evasive = true;
 		return;
-	if (pidfd >= 0 && !pidfd_alive(pidfd))
+	}
+	if (r < 0)
 		return;
 	credentials_parse_cgroup(text, credentials->unit);
 	credentials->unit_verified = pidfd >= 0;

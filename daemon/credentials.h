@@ -18,6 +18,7 @@
  * @nr_groups:     how many
  * @unit:          first non-slice unit of its cgroup, or "user-UID.slice"; empty if unknown
  * @unit_verified: the kernel vouches that @unit is this very process's
+ * @evasive:       it had ended when it was looked at, or hides where it is
  */
 struct credentials {
 	uid_t uid;
@@ -26,6 +27,7 @@ struct credentials {
 	size_t nr_groups;
 	char unit[UNIT_SIZE];
 	bool unit_verified;
+	bool evasive;
 };
 
 /* Never blocks. 0 or -errno; without a unit it succeeds. */

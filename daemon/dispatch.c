@@ -212,7 +212,12 @@ static void turn_away(struct request *request)
 {
 	struct connection *connection = request->connection;
 
-	if (connection->why_not.reason == WIRE_REASON_ACCOUNT_NOT_ALLOWED)
+	if (connection->credentials.evasive)
+		request_refuse(request, WIRE_REASON_ACCOUNT_NOT_ALLOWED, 0,
+			       connection->credentials.uid, true,
+			       "the process that connected had ended when it was looked at, or its "
+			       "cgroup cannot be named; connect from a process that stays");
+	else if (connection->why_not.reason == WIRE_REASON_ACCOUNT_NOT_ALLOWED)
 		request_refuse(request, WIRE_REASON_ACCOUNT_NOT_ALLOWED, 0,
 			       connection->credentials.uid, false,
 			       "uid %u is outside of the range of users that have an account, and "

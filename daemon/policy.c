@@ -11,7 +11,8 @@
  * subordinate uids, which one user can have 65536 of; a service's dynamic uid) belongs to the
  * account of its unit, all of the unit's uids together; without a unit that the kernel vouches
  * for it gets nothing, because a name nobody stands behind would be quota for the asking. Where
- * units are not vouched for, a uid has one account whatever its unit seems to be.
+ * units are not vouched for, a uid has one account whatever its unit seems to be. A peer that
+ * evades the question gets nothing: it would have an account more, and no unit's limits.
  */
 #include <fnmatch.h>
 #include <stdio.h>
@@ -64,7 +65,7 @@ void policy_grant(const struct config *config, const struct credentials *credent
 
 	if (credentials->unit_verified)
 		snprintf(grant.account_unit, sizeof(grant.account_unit), "%s", credentials->unit);
-	grant.allowed = own || grant.account_unit[0];
+	grant.allowed = !credentials->evasive && (own || grant.account_unit[0]);
 
 	/* Whoever can take all memory anyway need not be counted out; the machine's total stays. */
 	if (grant.admin) {

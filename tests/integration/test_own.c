@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 #include "proto/cleanup.h"
@@ -82,7 +83,7 @@ START_TEST(quotas)
 	raw_alive(&raw);
 
 	fds_close(fds, 3);
-	raw_settles(&raw, 1, 0, 1000);
+	raw_settles(&raw, 1, 0, PATIENCE_MS);
 	request = raw_alloc_request(8192, 1);
 	request.attributes = WIRE_ATTR_FORCE_CONTIGUOUS;
 	raw_refused(&raw, WIRE_REASON_QUOTA_CONTIGUOUS_BYTES, WIRE_OP_ALLOC, &request,
@@ -209,6 +210,43 @@ START_TEST(turned_away_in_the_way)
 		raw_close(&outside[i]);
 	raw_close(&other);
 	raw_close(&inside);
+	own_broker_stop(&broker);
+}
+END_TEST
+
+/* Nobody gets rid of their unit, its account and its limits, by a child that connects and ends. */
+START_TEST(connected_by_the_dead)
+{
+	const struct wire_hello hello = { .version_min = WIRE_VERSION,
+					  .version_max = WIRE_VERSION };
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct raw raw = { 0 };
+	int pair[2], pidfd = -1;
+	socklen_t bytes = sizeof(pidfd);
+	bool told;
+	pid_t pid;
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	told = getsockopt(pair[0], SOL_SOCKET, 77 /* SO_PEERPIDFD */, &pidfd, &bytes) == 0;
+	fd_close(pidfd);
+	fds_close(pair, 2);
+	if (!told)
+		return; /* before 6.5 it cannot be known */
+
+	own_broker_start(&broker, "", (uid_t)-1, 0);
+	strcpy(address.sun_path, broker.socket);
+	raw.sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	ck_assert_int_eq(kill(broker.pid, SIGSTOP), 0);
+	pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0)
+		_exit(connect(raw.sock, (struct sockaddr *)&address, sizeof(address)) ? 1 : 0);
+	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+	ck_assert_int_eq(kill(broker.pid, SIGCONT), 0);
+	raw_refused(&raw, WIRE_REASON_ACCOUNT_NOT_ALLOWED, WIRE_OP_HELLO, &hello, sizeof(hello),
+		    NULL, 0);
+	raw_dropped(&raw);
+	raw_close(&raw);
 	own_broker_stop(&broker);
 }
 END_TEST
@@ -355,6 +393,7 @@ Suite *suite_own(void)
 	tcase_add_test(tcase, too_many_connections);
 	tcase_add_test(tcase, turned_away_in_the_way);
 	tcase_add_loop_test(tcase, fd_that_lingers, 0, 2);
+	tcase_add_test(tcase, connected_by_the_dead);
 	tcase_add_test(tcase, exit_status);
 	tcase_add_test(tcase, second_broker);
 	suite_add_tcase(suite, tcase);
