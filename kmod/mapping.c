@@ -248,6 +248,9 @@ void dmab_mapping_publish(struct dmab_mapping *mapping)
 	dmab_set_publish(&dmab_mappings, mapping->id, mapping);
 	mapping_link(mapping);
 	mapping->published = true;
+	/* The device went away since: nobody could be told then. */
+	if (mapping->ended)
+		dmab_event_emit(DMABROKER_EVENT_MAPPING_ENDED, mapping->device->id, mapping->id);
 	mutex_unlock(&dmab_registry_lock);
 }
 
