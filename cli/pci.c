@@ -240,7 +240,7 @@ static int write_bits(struct pci *pci, const char *name, unsigned int bits)
 int pci_set_masks(struct pci *pci, unsigned int streaming_bits, unsigned int coherent_bits)
 {
 	char problem[PCI_PROBLEM_BYTES];
-	struct pci_state before;
+	struct pci_state before = { 0 };
 	int r;
 
 	r = pci_state(pci, &before);

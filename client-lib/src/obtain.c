@@ -126,7 +126,7 @@ static const struct request_ops obtain_ops = { .send = obtain_send,
 static int obtain_new(struct dmabroker *broker, uint16_t op, unsigned int count,
 		      const struct dmabroker_async *async, struct obtain_request **ret)
 {
-	struct obtain_request *obtain;
+	struct obtain_request *obtain = NULL;
 	int r;
 
 	r = request_new(broker, &obtain_ops, sizeof(*obtain) + count * sizeof(obtain->buffers[0]),
@@ -228,7 +228,7 @@ static int alloc_new(struct dmabroker *broker, const struct dmabroker_alloc_para
 int dmabroker_alloc(struct dmabroker *broker, const struct dmabroker_alloc_params *params,
 		    struct dmabroker_buffer **ret_buffers)
 {
-	struct obtain_request *obtain;
+	struct obtain_request *obtain = NULL;
 	int r;
 
 	r = alloc_new(broker, params, NULL, &obtain);
@@ -239,7 +239,7 @@ int dmabroker_alloc_start(struct dmabroker *broker, const struct dmabroker_alloc
 			  const struct dmabroker_async *async,
 			  struct dmabroker_request **ret_request)
 {
-	struct obtain_request *obtain;
+	struct obtain_request *obtain = NULL;
 	int r;
 
 	r = alloc_new(broker, params, async, &obtain);
@@ -259,7 +259,7 @@ static int open_new(struct dmabroker *broker, const struct dmabroker_token *toke
 int dmabroker_open(struct dmabroker *broker, const struct dmabroker_token *token,
 		   struct dmabroker_buffer **ret_buffer)
 {
-	struct obtain_request *obtain;
+	struct obtain_request *obtain = NULL;
 	int r;
 
 	r = open_new(broker, token, NULL, &obtain);
@@ -270,7 +270,7 @@ int dmabroker_open_start(struct dmabroker *broker, const struct dmabroker_token 
 			 const struct dmabroker_async *async,
 			 struct dmabroker_request **ret_request)
 {
-	struct obtain_request *obtain;
+	struct obtain_request *obtain = NULL;
 	int r;
 
 	r = open_new(broker, token, async, &obtain);
@@ -281,7 +281,7 @@ static int from_fd_new(struct dmabroker *broker, int fd, const struct dmabroker_
 		       struct obtain_request **ret)
 {
 	_cleanup_request_ struct dmabroker_request *request = NULL;
-	struct obtain_request *obtain;
+	struct obtain_request *obtain = NULL;
 	int r;
 
 	r = obtain_new(broker, WIRE_OP_BUFFER_HOLD, 1, async, &obtain);
@@ -298,7 +298,7 @@ static int from_fd_new(struct dmabroker *broker, int fd, const struct dmabroker_
 
 int dmabroker_from_fd(struct dmabroker *broker, int fd, struct dmabroker_buffer **ret_buffer)
 {
-	struct obtain_request *obtain;
+	struct obtain_request *obtain = NULL;
 	int r;
 
 	r = from_fd_new(broker, fd, NULL, &obtain);
@@ -308,7 +308,7 @@ int dmabroker_from_fd(struct dmabroker *broker, int fd, struct dmabroker_buffer 
 int dmabroker_from_fd_start(struct dmabroker *broker, int fd, const struct dmabroker_async *async,
 			    struct dmabroker_request **ret_request)
 {
-	struct obtain_request *obtain;
+	struct obtain_request *obtain = NULL;
 	int r;
 
 	r = from_fd_new(broker, fd, async, &obtain);

@@ -168,7 +168,7 @@ int dmabroker_query_start(struct dmabroker *broker, const struct dmabroker_query
 			  const struct dmabroker_async *async,
 			  struct dmabroker_request **ret_request)
 {
-	struct dmabroker_request *request;
+	struct dmabroker_request *request = NULL;
 	int r;
 
 	r = query_new(broker, params, async, &request);

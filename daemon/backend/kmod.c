@@ -133,7 +133,7 @@ static int node_open(int *ret_fd, uint64_t *ret_page_bytes, char *reason)
 static int kmod_probe(char ret_reason[static 256])
 {
 	uint64_t page_bytes;
-	int fd, r;
+	int fd = -1, r;
 
 	r = node_open(&fd, &page_bytes, ret_reason);
 	if (r == 0)
