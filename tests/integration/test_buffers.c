@@ -57,7 +57,7 @@ START_TEST(alloc_and_release)
 	/* Released, and still charged: the memory is still here. */
 	ck_assert_uint_eq(raw_status(&raw).own_buffers, before.own_buffers + 5);
 	fds_close(fds, 5);
-	raw_settles(&raw, before.own_buffers, before.own_mappings, 1000);
+	raw_settles(&raw, before.own_buffers, before.own_mappings, PATIENCE_MS);
 }
 END_TEST
 
@@ -76,7 +76,7 @@ START_TEST(mmap_stays_charged)
 	ck_assert_uint_eq(raw_status(&raw).own_buffers, before.own_buffers + 1);
 	memory[17] = 1;
 	ck_assert_int_eq(munmap(memory, 4096), 0);
-	raw_settles(&raw, before.own_buffers, before.own_mappings, 1000);
+	raw_settles(&raw, before.own_buffers, before.own_mappings, PATIENCE_MS);
 }
 END_TEST
 
@@ -391,7 +391,7 @@ START_TEST(pipelined_allocs)
 	}
 	ck_assert_uint_eq(raw_status(&raw).own_buffers, before.own_buffers + 60);
 	fds_close(fds, 60);
-	raw_settles(&raw, before.own_buffers, before.own_mappings, 1000);
+	raw_settles(&raw, before.own_buffers, before.own_mappings, PATIENCE_MS);
 }
 END_TEST
 

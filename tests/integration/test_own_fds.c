@@ -19,7 +19,8 @@
 #define BROKER_UID 64990
 #define NR_FILES   1024
 
-static const char config[] = "[limits]\nbytes = unlimited\nbuffers = unlimited\n";
+static const char config[] = "[limits]\nbytes = unlimited\nbuffers = unlimited\n"
+			     "[pool]\nbuffers = none\n";
 
 static struct own_broker broker;
 
@@ -62,12 +63,11 @@ START_TEST(never_reading)
 		raw_hello_as(&lazy[i], broker.socket, (uid_t)(USER1 + i));
 		ask_without_reading(&lazy[i], most);
 	}
-	start_ms = now_ms();
+	/* A request that has to wait too long is refused, which raw_alloc() does not take. */
 	for (unsigned int i = 0; i < 50; i++) {
 		raw_alloc(&fourth, 65536, 1, &id, &fd);
 		fd_close(fd);
 	}
-	ck_assert_int_lt(now_ms() - start_ms, 2000);
 
 	/* They get one reply each, and then nothing until they read. */
 	for (unsigned int i = 0; i < 3; i++) {
@@ -76,7 +76,7 @@ START_TEST(never_reading)
 		raw_reply(&lazy[i], WIRE_OP_ALLOC);
 		raw_close(&lazy[i]);
 	}
-	raw_settles(&fourth, 0, 0, 1000);
+	raw_settles(&fourth, 0, 0, PATIENCE_MS);
 	for (start_ms = now_ms(); count_fds(broker.pid) > before + 32; poll(NULL, 0, 10))
 		ck_assert_int_lt(now_ms() - start_ms, PATIENCE_MS);
 	raw_close(&fourth);
@@ -170,7 +170,7 @@ START_TEST(too_many_references)
 	raw_hello_as(&raw, broker.socket, USER1);
 	raw_alloc(&raw, 4096, 2, ids, fds);
 	fds_close(fds, 2);
-	raw_settles(&raw, 0, 0, 1000);
+	raw_settles(&raw, 0, 0, PATIENCE_MS);
 	before = count_fds(broker.pid);
 
 	/* Held for a while, in case it passes; then refused, with nothing left behind. */
@@ -180,7 +180,7 @@ START_TEST(too_many_references)
 			      NULL, 0);
 	ck_assert_uint_eq(refusal->retry, 1);
 	ck_assert_int_ge(now_ms() - start_ms, 1000);
-	raw_settles(&raw, 0, 0, 1000);
+	raw_settles(&raw, 0, 0, PATIENCE_MS);
 	ck_assert_uint_le(count_fds(broker.pid), before + 32);
 
 	/* It passes while the request is held: granted. */

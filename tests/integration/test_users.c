@@ -167,7 +167,7 @@ START_TEST(segments_are_private)
 		    NULL, 0);
 	fd_close(mapping_fd);
 	fd_close(fd);
-	raw_settles(&one, 0, 0, 1000);
+	raw_settles(&one, 0, 0, PATIENCE_MS);
 }
 END_TEST
 
@@ -202,8 +202,8 @@ START_TEST(default_quota)
 	fd_close(fds[100]);
 	raw_alloc(&two, 4096, 1, ids, fds + 100);
 	fds_close(fds, 256);
-	raw_settles(&two, 0, 0, 1000);
-	raw_settles(&one, 0, 0, 1000);
+	raw_settles(&two, 0, 0, PATIENCE_MS);
+	raw_settles(&one, 0, 0, PATIENCE_MS);
 }
 END_TEST
 
@@ -243,7 +243,7 @@ START_TEST(killed_client)
 	int pipe_fds[2], status, opened;
 	pid_t child;
 
-	raw_settles(&one, 0, 0, 1000);
+	raw_settles(&one, 0, 0, PATIENCE_MS);
 	ck_assert_int_eq(pipe(pipe_fds), 0);
 	child = fork();
 	ck_assert_int_ge(child, 0);
@@ -265,7 +265,7 @@ START_TEST(killed_client)
 	ck_assert_int_eq(waitpid(child, &status, 0), child);
 	ck_assert(WIFSIGNALED(status));
 	/* All gone but the one that the other user has, which stays, charged to its owner. */
-	raw_settles(&one, 1, 0, 1000);
+	raw_settles(&one, 1, 0, PATIENCE_MS);
 	memcpy(&shown,
 	       raw_call(&two, WIRE_OP_BUFFER_SHOW, &report.shared_id, sizeof(uint64_t), NULL, 0),
 	       sizeof(shown));
@@ -275,7 +275,7 @@ START_TEST(killed_client)
 	raw_refused(&two, WIRE_REASON_UNKNOWN_TOKEN, WIRE_OP_BUFFER_OPEN, &report.token,
 		    sizeof(report.token), NULL, 0);
 	fd_close(opened);
-	raw_settles(&one, 0, 0, 1000);
+	raw_settles(&one, 0, 0, PATIENCE_MS);
 }
 END_TEST
 
