@@ -3,8 +3,9 @@
  * What a buffer costs beyond the round trip that fetches it. Three ratios, each of two things
  * measured in turns within one run, medians of many rounds:
  *
- *  warm       one 64 KiB buffer from the warm pool, freed one-way, in bursts that the pool can
- *             serve; against a raw SEQPACKET ping-pong that hands over one fd
+ *  warm       one 64 KiB buffer from the warm pool, in bursts that the pool can serve; freed by
+ *             closing it, without a message, since nobody else can have it. Against a raw
+ *             SEQPACKET ping-pong that hands over one fd
  *  sustained  the same without pause, so that the pool runs dry and its filling up is paid for;
  *             against a broker without a pool, which makes each buffer when it is asked for
  *  batch      32 buffers in one request; against 32 requests
